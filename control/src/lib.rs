@@ -1,0 +1,2 @@
+//! The protocols as pure state machines: `(now, event) -> actions`.
+#![forbid(unsafe_code)]

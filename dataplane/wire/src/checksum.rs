@@ -1,0 +1,60 @@
+//! The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
+
+/// The ones' complement sum of `bytes` as big-endian 16-bit words, odd byte padded with zero, folded to 16 bits and
+/// not yet complemented. Sums of parts add up with [`add`] when every part but the last has an even length.
+pub fn sum(bytes: &[u8]) -> u16 {
+    let mut total = 0u64;
+    let mut words = bytes.chunks_exact(4);
+    for w in &mut words {
+        total += u64::from(u32::from_be_bytes([w[0], w[1], w[2], w[3]]));
+    }
+    let rest = words.remainder();
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    fold(total + u64::from(u32::from_be_bytes(last)))
+}
+
+/// The sum of two partial sums.
+pub const fn add(a: u16, b: u16) -> u16 {
+    fold(a as u64 + b as u64)
+}
+
+/// The checksum field for bytes whose own field is zero.
+pub fn checksum(bytes: &[u8]) -> u16 {
+    !sum(bytes)
+}
+
+/// The checksum after one 16-bit word changed from `old` to `new` (RFC 1624 equation 3).
+pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {
+    !fold((!checksum) as u64 + (!old) as u64 + new as u64)
+}
+
+const fn fold(mut total: u64) -> u16 {
+    while total > 0xffff {
+        total = (total & 0xffff) + (total >> 16);
+    }
+    total as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn matches_the_example_of_rfc_1071() {
+        assert_eq!(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]), 0xddf2);
+    }
+
+    proptest! {
+        #[test]
+        fn an_update_equals_a_new_sum(mut bytes in proptest::collection::vec(any::<u8>(), 4..64), new: u16) {
+            let before = checksum(&bytes);
+            let old = u16::from_be_bytes([bytes[2], bytes[3]]);
+            bytes[2..4].copy_from_slice(&new.to_be_bytes());
+            let (fresh, updated) = (checksum(&bytes), update(before, old, new));
+            // 0x0000 and 0xffff are the two zeros of ones' complement.
+            prop_assert!(fresh == updated || (fresh ^ updated) == 0xffff && (fresh == 0 || updated == 0));
+        }
+    }
+}
