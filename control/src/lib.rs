@@ -1,2 +1,6 @@
 //! The protocols as pure state machines: `(now, event) -> actions`.
 #![forbid(unsafe_code)]
+
+pub mod machine;
+
+pub use machine::Machine;

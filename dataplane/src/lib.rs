@@ -1,1 +1,3 @@
 //! ESP on cores.
+
+pub mod crypto;

@@ -11,6 +11,7 @@ pub mod checksum;
 pub mod error;
 pub mod id;
 pub mod plane;
+pub mod random;
 pub mod time;
 pub mod transform;
 
