@@ -6,14 +6,22 @@
 #![forbid(unsafe_code)]
 
 pub mod addr;
+pub mod arp;
+mod bytes;
 pub mod cause;
 pub mod checksum;
 pub mod error;
+pub mod esp;
+pub mod ether;
+pub mod icmp;
 pub mod id;
+pub mod ipv4;
+pub mod ipv6;
 pub mod plane;
 pub mod random;
 pub mod time;
 pub mod transform;
+pub mod udp;
 
 pub use addr::{Ipv4Prefix, Mac, Prefix};
 pub use cause::Cause;
