@@ -1,6 +1,9 @@
 //! The protocols as pure state machines: `(now, event) -> actions`.
 #![forbid(unsafe_code)]
 
+pub mod crypto_map;
 pub mod machine;
+pub mod profile;
+pub mod rri;
 
 pub use machine::Machine;
