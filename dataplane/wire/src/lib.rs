@@ -28,4 +28,4 @@ pub use cause::Cause;
 pub use error::Malformed;
 pub use id::{IfIndex, RouterId, Seq, Spi, Tag};
 pub use time::{Duration, Instant};
-pub use transform::Transform;
+pub use transform::{Cipher, Integrity, Transform};

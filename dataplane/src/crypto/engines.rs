@@ -1,0 +1,159 @@
+//! The engines there are, by name; the choice a user makes of them; and the way of a mixed batch to them. What each
+//! engine does is its own module's.
+
+use std::fmt;
+use std::str::FromStr;
+
+use espalier_wire::Transform;
+use espalier_wire::plane::Direction;
+
+use super::{Engine, Job, Key, KeyError, library, scalar};
+
+/// An engine, whether this CPU has what it needs or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EngineId {
+    /// RustCrypto: portable, and the twin every other engine is compared with.
+    Scalar,
+    /// aws-lc, where it beats RustCrypto.
+    Library,
+}
+
+impl EngineId {
+    /// Every engine, the most portable first.
+    pub const ALL: &'static [Self] = &[Self::Scalar, Self::Library];
+
+    /// The name in flags, tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Library => "library",
+        }
+    }
+
+    /// The engine itself. It may cover nothing on this CPU.
+    pub fn engine(self) -> &'static dyn Engine {
+        match self {
+            Self::Scalar => &scalar::Scalar,
+            Self::Library => &library::Library,
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+impl fmt::Display for EngineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What this build and this CPU have.
+pub struct Engines;
+
+impl Engines {
+    /// The engines that cover at least one transform here; `scalar` comes first.
+    pub fn all() -> impl Iterator<Item = &'static dyn Engine> {
+        EngineId::ALL
+            .iter()
+            .map(|id| id.engine())
+            .filter(|engine| Transform::ALL.iter().any(|t| engine.covers(*t)))
+    }
+}
+
+/// Which engine is to make keys: `--engine`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// The best there is for each transform.
+    #[default]
+    Auto,
+    /// This one alone.
+    Only(EngineId),
+}
+
+impl Choice {
+    /// The engine for a transform; none when this CPU's engine, or the only one allowed, does not cover it.
+    pub fn engine(self, transform: Transform) -> Option<&'static dyn Engine> {
+        let covers = |id: &EngineId| id.engine().covers(transform);
+        match self {
+            Self::Only(id) => Some(id).filter(covers),
+            Self::Auto => best(transform).iter().copied().find(covers),
+        }
+        .map(EngineId::engine)
+    }
+
+    /// Make a key for one direction of an SA. `key` is the cipher's key then its salt, `auth_key` the integrity key.
+    ///
+    /// # Errors
+    /// Lengths that are not the transform's; a transform that the chosen engine does not cover.
+    pub fn key(
+        self,
+        transform: Transform,
+        direction: Direction,
+        key: &[u8],
+        auth_key: &[u8],
+        esn: bool,
+    ) -> Result<Key, KeyError> {
+        let fallback = match self {
+            Self::Auto => EngineId::Scalar,
+            Self::Only(id) => id,
+        };
+        let engine = self.engine(transform).unwrap_or(fallback.engine());
+        engine.key(transform, direction, key, auth_key, esn)
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.pad("auto"),
+            Self::Only(id) => id.fmt(f),
+        }
+    }
+}
+
+/// The text is the name of no engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no engine (one of auto {list})", list = EngineId::ALL.iter().map(|e| e.name()).collect::<Vec<_>>().join(" "))]
+pub struct NoEngine(String);
+
+impl FromStr for Choice {
+    type Err = NoEngine;
+    fn from_str(s: &str) -> Result<Self, NoEngine> {
+        if s == "auto" {
+            return Ok(Self::Auto);
+        }
+        let id = EngineId::ALL.iter().find(|id| id.name() == s);
+        id.map(|id| Self::Only(*id)).ok_or_else(|| NoEngine(s.to_owned()))
+    }
+}
+
+/// The engines for a transform, best first; the first that covers it on this CPU is taken.
+fn best(transform: Transform) -> &'static [EngineId] {
+    let _ = transform;
+    &[EngineId::Library, EngineId::Scalar]
+}
+
+/// Encrypt in place and write the ICVs, each job by the engine that made its key; sets `verified` where it was done.
+pub fn seal(jobs: &mut [Job<'_>]) {
+    each_engine(jobs, |engine, jobs| engine.seal(jobs));
+}
+
+/// Verify the ICVs, set `verified`, decrypt in place what was right, each job by the engine that made its key.
+pub fn open(jobs: &mut [Job<'_>]) {
+    each_engine(jobs, |engine, jobs| engine.open(jobs));
+}
+
+/// Every engine that has a job gets the whole batch once, and leaves others' jobs alone: no reordering, no allocation,
+/// and the multi-buffer engines see all their jobs together however they are mixed.
+fn each_engine(jobs: &mut [Job<'_>], run: impl Fn(&dyn Engine, &mut [Job<'_>])) {
+    let mut present = 0;
+    for job in &mut *jobs {
+        job.verified = false;
+        present |= job.key.engine().bit();
+    }
+    for id in EngineId::ALL.iter().filter(|id| present & id.bit() != 0) {
+        run(id.engine(), jobs);
+    }
+}

@@ -1,0 +1,110 @@
+//! The `library` engine: aws-lc through its safe crate, one packet after the other, for what it does faster than
+//! RustCrypto. The halves of a transform that it does not do, or not faster, are `scalar`'s.
+
+use espalier_wire::plane::Direction;
+use espalier_wire::{Cipher, Integrity, Transform};
+
+use super::layout::Parts;
+use super::{Engine, EngineId, Job, Key, KeyError, check_lengths};
+
+mod combined;
+mod separate;
+
+use combined::CombinedKey;
+use separate::{CbcKey, MacKey};
+
+/// The engine.
+pub(super) struct Library;
+
+/// Expanded keys, boxed so that an SA that waits costs no more than its transform needs.
+pub(super) enum Material {
+    /// Encrypt, then authenticate.
+    Separate { cipher: CbcKey, mac: MacKey },
+    /// The cipher authenticates.
+    Combined(CombinedKey),
+}
+
+impl Material {
+    fn new(transform: Transform, direction: Direction, key: &[u8], auth_key: &[u8]) -> Option<Self> {
+        Some(match transform.integrity() {
+            Integrity::Combined => Self::Combined(CombinedKey::new(transform.cipher(), key)?),
+            integrity => Self::Separate {
+                cipher: CbcKey::new(transform.cipher(), direction, key)?,
+                mac: MacKey::new(integrity, auth_key)?,
+            },
+        })
+    }
+}
+
+/// Encrypt, then authenticate what was encrypted (RFC 4303 section 3.3.2).
+fn seal(material: &Material, job: &mut Job<'_>) -> Option<()> {
+    let esn = job.esn();
+    match material {
+        Material::Separate { cipher, mac } => {
+            let mut parts = Parts::new(job.key.transform, job.bytes)?;
+            let (iv, text) = parts.iv_and_text()?;
+            cipher.encrypt(iv, text)?;
+            mac.sign(parts.authed, esn, parts.icv)
+        }
+        Material::Combined(key) => key.seal(job.key.transform, job.bytes, esn),
+    }
+}
+
+/// Authenticate, and decrypt only what is authentic (RFC 4303 section 3.4.4).
+fn open(material: &Material, job: &mut Job<'_>) -> Option<()> {
+    let esn = job.esn();
+    match material {
+        Material::Separate { cipher, mac } => {
+            let mut parts = Parts::new(job.key.transform, job.bytes)?;
+            mac.verify(parts.authed, esn, parts.icv)?;
+            let (iv, text) = parts.iv_and_text()?;
+            cipher.decrypt(iv, text)
+        }
+        Material::Combined(key) => key.open(job.key.transform, job.bytes, esn),
+    }
+}
+
+impl Engine for Library {
+    fn id(&self) -> EngineId {
+        EngineId::Library
+    }
+
+    fn covers(&self, transform: Transform) -> bool {
+        transform.integrity() == Integrity::Combined
+            || MacKey::is_native(transform.integrity())
+            || matches!(transform.cipher(), Cipher::Aes128Cbc | Cipher::Aes192Cbc | Cipher::Aes256Cbc)
+    }
+
+    fn key(
+        &self,
+        transform: Transform,
+        direction: Direction,
+        key: &[u8],
+        auth_key: &[u8],
+        esn: bool,
+    ) -> Result<Key, KeyError> {
+        let not_covered = KeyError::NotCovered { engine: self.id(), transform };
+        if !self.covers(transform) {
+            return Err(not_covered);
+        }
+        check_lengths(transform, key, auth_key)?;
+        let material = Material::new(transform, direction, key, auth_key).ok_or(not_covered)?;
+        Ok(Key { transform, esn, direction, material: super::Material::Library(material) })
+    }
+
+    fn seal(&self, jobs: &mut [Job<'_>]) {
+        for job in jobs {
+            if let super::Material::Library(material) = &job.key.material {
+                job.verified = job.key.direction == Direction::Outbound && seal(material, job).is_some();
+            }
+        }
+    }
+
+    fn open(&self, jobs: &mut [Job<'_>]) {
+        for job in jobs {
+            if let super::Material::Library(material) = &job.key.material {
+                job.verified = job.key.direction == Direction::Inbound && open(material, job).is_some();
+            }
+        }
+    }
+}

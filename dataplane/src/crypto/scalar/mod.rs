@@ -1,0 +1,107 @@
+//! The `scalar` engine: RustCrypto, one packet after the other, on any CPU. It is the twin every other engine is
+//! compared with, so it covers every transform and keeps to the plainest reading of the RFCs.
+
+use espalier_wire::plane::Direction;
+use espalier_wire::{Integrity, Transform};
+
+use super::layout::Parts;
+use super::{Engine, EngineId, Job, Key, KeyError, check_lengths};
+
+pub(super) mod cbc;
+pub(super) mod combined;
+pub(super) mod mac;
+
+use cbc::CbcKey;
+use combined::CombinedKey;
+use mac::MacKey;
+
+/// The engine.
+pub(super) struct Scalar;
+
+/// Expanded keys, boxed so that an SA that waits costs no more than its transform needs.
+pub(super) enum Material {
+    /// Encrypt, then authenticate.
+    Separate { cipher: CbcKey, mac: MacKey },
+    /// The cipher authenticates.
+    Combined(CombinedKey),
+}
+
+impl Material {
+    fn new(transform: Transform, direction: Direction, key: &[u8], auth_key: &[u8]) -> Option<Self> {
+        Some(match transform.integrity() {
+            Integrity::Combined => Self::Combined(CombinedKey::new(transform.cipher(), key)?),
+            integrity => Self::Separate {
+                cipher: CbcKey::new(transform.cipher(), direction, key)?,
+                mac: MacKey::new(integrity, auth_key)?,
+            },
+        })
+    }
+}
+
+/// Encrypt, then authenticate what was encrypted (RFC 4303 section 3.3.2).
+fn seal(material: &Material, job: &mut Job<'_>) -> Option<()> {
+    let esn = job.esn();
+    let mut parts = Parts::new(job.key.transform, job.bytes)?;
+    match material {
+        Material::Separate { cipher, mac } => {
+            let (iv, text) = parts.iv_and_text()?;
+            cipher.encrypt(iv, text)?;
+            mac.sign(parts.authed, esn, parts.icv)
+        }
+        Material::Combined(key) => key.seal(&mut parts, esn),
+    }
+}
+
+/// Authenticate, and decrypt only what is authentic (RFC 4303 section 3.4.4).
+fn open(material: &Material, job: &mut Job<'_>) -> Option<()> {
+    let esn = job.esn();
+    let mut parts = Parts::new(job.key.transform, job.bytes)?;
+    match material {
+        Material::Separate { cipher, mac } => {
+            mac.verify(parts.authed, esn, parts.icv)?;
+            let (iv, text) = parts.iv_and_text()?;
+            cipher.decrypt(iv, text)
+        }
+        Material::Combined(key) => key.open(&mut parts, esn),
+    }
+}
+
+impl Engine for Scalar {
+    fn id(&self) -> EngineId {
+        EngineId::Scalar
+    }
+
+    fn covers(&self, _: Transform) -> bool {
+        true
+    }
+
+    fn key(
+        &self,
+        transform: Transform,
+        direction: Direction,
+        key: &[u8],
+        auth_key: &[u8],
+        esn: bool,
+    ) -> Result<Key, KeyError> {
+        check_lengths(transform, key, auth_key)?;
+        let material = Material::new(transform, direction, key, auth_key)
+            .ok_or(KeyError::NotCovered { engine: self.id(), transform })?;
+        Ok(Key { transform, esn, direction, material: super::Material::Scalar(material) })
+    }
+
+    fn seal(&self, jobs: &mut [Job<'_>]) {
+        for job in jobs {
+            if let super::Material::Scalar(material) = &job.key.material {
+                job.verified = job.key.direction == Direction::Outbound && seal(material, job).is_some();
+            }
+        }
+    }
+
+    fn open(&self, jobs: &mut [Job<'_>]) {
+        for job in jobs {
+            if let super::Material::Scalar(material) = &job.key.material {
+                job.verified = job.key.direction == Direction::Inbound && open(material, job).is_some();
+            }
+        }
+    }
+}
