@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod crypto_map;
+pub mod host;
 pub mod machine;
 pub mod profile;
 pub mod rri;
