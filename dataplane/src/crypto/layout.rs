@@ -34,7 +34,7 @@ impl<'a> Parts<'a> {
         Some((head.get(HEADER_LEN..)?, text))
     }
 
-    /// What a combined mode works on: nonce, AAD, and text and ICV in one piece.
+    /// A combined mode's nonce: the salt, then the packet's IV (RFC 4106 section 4).
     pub(super) fn nonce(&self, salt: [u8; 4]) -> Option<[u8; 12]> {
         let mut nonce = [0; 12];
         nonce[..4].copy_from_slice(&salt);

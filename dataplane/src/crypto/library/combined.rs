@@ -11,7 +11,8 @@ use crate::crypto::layout::Parts;
 /// A combined mode's key and the salt its nonces begin with.
 pub(in super::super) struct CombinedKey {
     salt: Zeroizing<[u8; 4]>,
-    key: Box<LessSafeKey>,
+    /// A pointer to what aws-lc keeps: no box of ours around it.
+    key: LessSafeKey,
 }
 
 impl CombinedKey {
@@ -26,7 +27,7 @@ impl CombinedKey {
             _ => return None,
         };
         let key = LessSafeKey::new(UnboundKey::new(algorithm, key).ok()?);
-        Some(Self { salt: Zeroizing::new(*salt), key: Box::new(key) })
+        Some(Self { salt: Zeroizing::new(*salt), key })
     }
 
     pub(super) fn seal(&self, transform: Transform, bytes: &mut [u8], esn: Option<u32>) -> Option<()> {

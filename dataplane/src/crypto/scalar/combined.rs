@@ -136,3 +136,16 @@ impl Gmac {
         Some(std::array::from_fn(|i| block[i] ^ hash[i]))
     }
 }
+
+/// Bytes of a mode's box.
+#[cfg(test)]
+pub(super) fn boxed(cipher: Cipher) -> usize {
+    match cipher {
+        Cipher::Aes128Gcm => size_of::<AesGcm<Aes128Enc, U12>>(),
+        Cipher::Aes192Gcm => size_of::<AesGcm<Aes192Enc, U12>>(),
+        Cipher::Aes256Gcm => size_of::<AesGcm<Aes256Enc, U12>>(),
+        Cipher::Aes128Gmac => size_of::<Gmac>(),
+        Cipher::ChaCha20Poly1305 => size_of::<ChaCha20Poly1305>(),
+        _ => 0,
+    }
+}

@@ -1,9 +1,15 @@
 //! Every engine against published vectors and against the scalar twin. All of it runs over `Engines::all()`: an engine
 //! added later is covered as it is.
 
+use espalier_wire::Cipher;
+
 use super::*;
 
+mod published_ciphers;
+mod published_combined;
+mod published_macs;
 mod twins;
+mod wycheproof;
 
 /// Bytes that look random and are the same in every run.
 struct Bytes(u64);
@@ -39,4 +45,76 @@ fn run_one(key: &Key, bytes: &mut [u8], seq_hi: u32) -> bool {
         Direction::Inbound => open(&mut jobs),
     }
     jobs[0].verified
+}
+
+/// A packet published with its keys: every engine opens it to its text, and seals the text to it.
+struct Published {
+    transform: Transform,
+    key: Vec<u8>,
+    auth_key: Vec<u8>,
+    seq_hi: Option<u32>,
+    /// From the SPI to the ICV.
+    sealed: Vec<u8>,
+    text: Vec<u8>,
+}
+
+impl Published {
+    fn check(&self, name: &str) {
+        let text_at = 8 + self.transform.iv_len();
+        let icv_at = self.sealed.len() - self.transform.icv_len();
+        let mut engines = 0;
+        for engine in Engines::all().filter(|e| e.covers(self.transform)) {
+            let name = format!("{} {} {name}", engine.id(), self.transform);
+            let make =
+                |d| engine.key(self.transform, d, &self.key, &self.auth_key, self.seq_hi.is_some()).unwrap();
+            let mut bytes = self.sealed.clone();
+            assert!(run_one(&make(Direction::Inbound), &mut bytes, self.seq_hi.unwrap_or(0)), "{name}");
+            assert_eq!(bytes[..text_at], self.sealed[..text_at], "{name}");
+            assert_eq!(hex::encode(&bytes[text_at..icv_at]), hex::encode(&self.text), "{name}");
+            bytes[icv_at..].fill(0);
+            assert!(run_one(&make(Direction::Outbound), &mut bytes, self.seq_hi.unwrap_or(0)), "{name}");
+            assert_eq!(hex::encode(bytes), hex::encode(&self.sealed), "{name}");
+            engines += 1;
+        }
+        assert!(engines > 0);
+    }
+}
+
+impl Published {
+    /// A packet that is not authentic: no engine opens it.
+    fn check_refused(&self, name: &str) {
+        for engine in Engines::all().filter(|e| e.covers(self.transform)) {
+            let key = engine
+                .key(self.transform, Direction::Inbound, &self.key, &self.auth_key, self.seq_hi.is_some())
+                .unwrap();
+            assert!(
+                !run_one(&key, &mut self.sealed.clone(), self.seq_hi.unwrap_or(0)),
+                "{} {name}",
+                engine.id()
+            );
+        }
+    }
+}
+
+/// A cipher's vector without an ICV: every transform of the cipher seals the text to it and opens it again, under
+/// some authentication key.
+fn check_cbc(cipher: Cipher, key: &[u8], iv: &[u8], text: &[u8], sealed: &[u8]) {
+    let mut transforms = 0;
+    for (engine, transform) in covered().filter(|(_, t)| t.cipher() == cipher) {
+        let auth_key = vec![0x5a; transform.auth_key_len()];
+        let make = |d| engine.key(transform, d, key, &auth_key, false).unwrap();
+        let mut bytes = [&[1; 8], iv, text, &vec![0; transform.icv_len()]].concat();
+        let text_at = 8 + iv.len();
+        assert!(run_one(&make(Direction::Outbound), &mut bytes, 0));
+        assert_eq!(hex::encode(&bytes[text_at..text_at + text.len()]), hex::encode(sealed), "{transform}");
+        assert!(run_one(&make(Direction::Inbound), &mut bytes, 0));
+        assert_eq!(bytes[text_at..text_at + text.len()], *text);
+        transforms += 1;
+    }
+    assert!(transforms > 0);
+}
+
+/// Hex with whatever spaces its source has.
+fn hex(digits: &str) -> Vec<u8> {
+    hex::decode(digits.split_whitespace().collect::<String>()).unwrap()
 }
