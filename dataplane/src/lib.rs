@@ -1,3 +1,17 @@
 //! ESP on cores.
+#![deny(unsafe_code)]
 
+pub mod batch;
 pub mod crypto;
+pub mod fate;
+pub mod frame;
+pub mod host;
+pub mod lifetimes;
+pub mod mem;
+pub mod pipeline;
+pub mod policy;
+pub mod sa;
+pub mod stage;
+#[cfg(test)]
+mod testing;
+pub mod worker;

@@ -80,6 +80,8 @@ causes! {
     Replay => "replay",
     /// Opened, but its padding or next header is impossible.
     BadPadding => "bad-padding",
+    /// Marked congestion-experienced on the way although its sender does not speak ECN (RFC 6040 section 4.2).
+    Ecn => "ecn",
     /// The SA's hard lifetime is over.
     LifetimeExpired => "lifetime-expired",
     /// The SA's sequence numbers are used up.

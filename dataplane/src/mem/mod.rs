@@ -1,0 +1,5 @@
+//! Memory that packets move in.
+
+mod pool;
+
+pub use pool::Pool;

@@ -1,0 +1,195 @@
+//! One core's dataplane: it takes commands between batches, and batches between commands.
+//!
+//! A worker has no clock, no thread and no port. Whoever drives it gives it the time and the frames, and takes what it
+//! puts out.
+
+use espalier_wire::plane::{Command, Counters, Direction, Notice, PolicyId, SaSpec};
+use espalier_wire::random::Random;
+use espalier_wire::{Duration, IfIndex, Instant, Spi};
+
+use crate::crypto::Choice;
+use crate::lifetimes::{Lifetimes, Timer};
+use crate::mem::Pool;
+use crate::pipeline::{Security, Step};
+use crate::policy::{RuleSet, Verdict};
+use crate::sa::{Inbound, IvSource, Outbound, SaError};
+use crate::stage::classify::Flow;
+
+/// What a worker can be told once, at its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// TTL of outer headers and of packets born here. 64, as most stacks; Cisco's is 255.
+    pub ttl: u8,
+    /// Small frames the pool keeps.
+    pub frames: usize,
+    /// At most one ICMP error of a kind in this time (IOS `ip icmp rate-limit unreachable`).
+    pub icmp_interval: Duration,
+    /// Bytes of fragments that may wait for the rest of their packets.
+    pub reassembly_bytes: usize,
+    /// How long they wait (RFC 1122 section 3.3.2 asks for 60 to 120 s; IOS virtual reassembly gives 3).
+    pub reassembly_time: Duration,
+    /// Send an RFC 3948 keepalive on an outbound SA behind a NAT that was silent this long; `None`: never.
+    pub keepalive: Option<Duration>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            ttl: 64,
+            frames: 1024,
+            icmp_interval: Duration::from_ms(500),
+            reassembly_bytes: 4 << 20,
+            reassembly_time: Duration::from_s(60),
+            keepalive: None,
+        }
+    }
+}
+
+/// The dataplane of one core.
+pub struct Worker {
+    pub(crate) config: Config,
+    pub(crate) security: Security,
+    pub(crate) rules: Vec<RuleSet>,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) counters: Counters,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) done: Vec<Step>,
+}
+
+impl Worker {
+    /// A worker that knows nothing yet. `random` gives the IVs: it must be worth a secret where the traffic is.
+    pub fn new(engine: Choice, random: Random, config: Config) -> Self {
+        let pool = Pool::new(config.frames);
+        Self {
+            security: Security::new(engine, IvSource::new(random), pool),
+            rules: Vec::new(),
+            lifetimes: Lifetimes::default(),
+            counters: Counters::default(),
+            steps: Vec::new(),
+            done: Vec::new(),
+            config,
+        }
+    }
+
+    /// The pool that the worker's frames come from: take from it what goes in, put back what came out.
+    pub fn pool(&mut self) -> &mut Pool {
+        &mut self.security.pool
+    }
+
+    /// Obey a command.
+    ///
+    /// # Errors
+    /// An SA that cannot be installed. Nothing has changed then.
+    pub fn command(&mut self, now: Instant, command: Command) -> Result<(), SaError> {
+        match command {
+            Command::Policy { iface, rules } => {
+                let at = usize::from(iface.0);
+                if self.rules.len() <= at {
+                    self.rules.resize_with(at + 1, RuleSet::default);
+                }
+                self.rules[at] = RuleSet::new(&rules, &mut self.security.policies);
+            }
+            Command::Unprotected { policy, state } => {
+                if let Some(policy) = self.security.policies.named(policy) {
+                    policy.unprotected = state;
+                }
+            }
+            Command::InstallInbound { policy, sa } => self.install_inbound(now, policy, &sa)?,
+            Command::SwapOutbound { policy, sa } => self.swap_outbound(now, policy, &sa)?,
+            Command::DropInbound { spi } => {
+                for place in self.security.inbound.with_spi(spi) {
+                    self.security.remove(place);
+                }
+            }
+            Command::DropOutbound { policy, spi } => {
+                if let Some(policy) = self.security.policies.named(policy) {
+                    policy.outbound.take_if(|sa| sa.spi == spi);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn install_inbound(&mut self, now: Instant, policy: PolicyId, spec: &SaSpec) -> Result<(), SaError> {
+        let sa = Inbound::new(now, policy, spec, self.security.engine)?;
+        let deadline = sa.life.deadline();
+        let place = self.security.install(sa);
+        self.lifetimes.set(deadline, Timer::Inbound(place));
+        Ok(())
+    }
+
+    fn swap_outbound(&mut self, now: Instant, id: PolicyId, spec: &SaSpec) -> Result<(), SaError> {
+        let sa = Outbound::new(now, id, spec, self.security.engine, self.config.ttl)?;
+        let place = self.security.policies.place(id);
+        self.lifetimes.set(sa.life.deadline(), Timer::Outbound(place, sa.spi));
+        if let Some(policy) = self.security.policies.at_mut(place) {
+            policy.outbound = Some(sa);
+        }
+        Ok(())
+    }
+
+    /// What the outbound policy of an interface says of a packet.
+    pub(crate) fn verdict(&self, iface: IfIndex, flow: &Flow) -> Verdict {
+        self.rules.get(usize::from(iface.0)).map_or(Verdict::NoMatch, |rules| rules.lookup(flow))
+    }
+
+    /// Tell of lifetimes that ended by `now`, and take the dead SAs away.
+    pub(crate) fn expire(&mut self, now: Instant, notices: &mut Vec<Notice>) {
+        while let Some(timer) = self.lifetimes.due(now) {
+            let Some((life, expiry)) = self.look(now, timer) else { continue };
+            self.lifetimes.set(life, timer);
+            if let Some(notice) = expiry {
+                notices.push(notice);
+            }
+        }
+        self.security.bury(notices);
+    }
+
+    /// Look at the SA a timer is for: its next deadline, and what to tell. `None` when it is gone or over.
+    fn look(&mut self, now: Instant, timer: Timer) -> Option<(Instant, Option<Notice>)> {
+        let (policy, spi, direction, reached, life, told) = match timer {
+            Timer::Inbound(place) => {
+                let sa = self.security.inbound.at_mut(place)?;
+                let reached = sa.look(now);
+                (sa.policy, sa.spi, Direction::Inbound, reached, &sa.life, &mut sa.told_over)
+            }
+            Timer::Outbound(place, spi) => {
+                let policy = self.security.policies.at_mut(place)?;
+                let sa = policy.outbound.as_mut().filter(|sa| sa.spi == spi)?;
+                let reached = sa.look(now);
+                (sa.policy, sa.spi, Direction::Outbound, reached, &sa.life, &mut sa.told_over)
+            }
+        };
+        let expiry = reached.expiry().filter(|_| !*told);
+        *told |= life.is_over();
+        let deadline = if life.is_over() { Instant::MAX } else { life.deadline() };
+        Some((deadline, expiry.map(|expiry| Notice::Expiry { policy, spi, direction, expiry })))
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> Counters {
+        let outbound = self.security.policies.iter().filter_map(|policy| policy.outbound.as_ref());
+        let outbound = outbound.map(|sa| (Direction::Outbound, sa.spi, sa.counters));
+        let inbound = self.security.inbound.iter().map(|sa| (Direction::Inbound, sa.spi, sa.counters));
+        Counters {
+            sas: inbound.chain(outbound).collect(),
+            send_errors: self
+                .security
+                .policies
+                .iter()
+                .map(|policy| (policy.id, policy.send_errors))
+                .collect(),
+            ..self.counters.clone()
+        }
+    }
+
+    /// Let a policy's outbound SA go on from `seq`, as a node does that takes over from another, or as a test does
+    /// that cannot wait for four billion packets.
+    pub fn resume_outbound(&mut self, policy: PolicyId, spi: Spi, seq: u64) {
+        let found = self.security.policies.named(policy).and_then(|policy| policy.outbound.as_mut());
+        if let Some(sa) = found.filter(|sa| sa.spi == spi) {
+            sa.resume_at(seq);
+        }
+    }
+}
