@@ -1,1 +1,4 @@
 //! The laboratory.
+
+pub mod capture;
+pub mod staged;
