@@ -1,4 +1,9 @@
-//! The laboratory.
+//! The laboratory around the dataplane and the control plane, and everything the one binary does.
 
 pub mod capture;
+pub mod cli;
+pub mod manifest;
+pub mod place;
+pub mod sa_file;
 pub mod staged;
+pub mod wireshark;

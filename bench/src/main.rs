@@ -1,2 +1,7 @@
-//! The one binary. It parses the command line and hands over; see `espalier::cli`.
-fn main() {}
+//! The one binary. It hands the command line over; see `espalier::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    espalier::cli::main()
+}

@@ -235,7 +235,7 @@ impl Pcapng {
 
 /// The body of a block that says it is `total` bytes long.
 fn body_of(total: u32) -> Result<Body, Flaw> {
-    if total < 12 || total % 4 != 0 {
+    if total < 12 || !total.is_multiple_of(4) {
         return Err(Flaw::Lie(format!("a block that claims a length of {total} bytes")));
     }
     Ok(Body { left: u64::from(total) - 12, total })

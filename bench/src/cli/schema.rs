@@ -1,0 +1,39 @@
+//! `espalier schema NAME`: the JSON schema of a command's output, or the vocabulary of loss.
+
+use std::fmt::Write as _;
+
+use espalier_wire::Cause;
+
+use super::esp::Report;
+use super::{Failure, print};
+
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Name {
+    /// `espalier.esp/1`, of encap and decap
+    Esp,
+    /// The causes of loss and what each means
+    Causes,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    name: Name,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match arguments.name {
+        Name::Esp => {
+            let schema = schemars::schema_for!(Report);
+            let text = serde_json::to_string_pretty(&schema).map_err(|e| Failure::Check(e.to_string()))?;
+            print(&(text + "\n"))
+        }
+        Name::Causes => {
+            let mut text = String::new();
+            for cause in Cause::ALL {
+                let _ = writeln!(text, "{:<22} {}", cause.name(), cause.meaning());
+            }
+            print(&text)
+        }
+    }
+}
