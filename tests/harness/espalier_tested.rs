@@ -1,0 +1,7 @@
+//! The shipped main.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    espalier::cli::main()
+}
