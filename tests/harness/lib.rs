@@ -70,7 +70,7 @@ impl Drop for Scratch {
 
 /// A key of `len` bytes for tests: distinct bytes of odd parity, so that DES has nothing to warn about.
 pub fn key(len: usize, first: u8) -> Vec<u8> {
-    let odd = |b: u8| if b.count_ones() % 2 == 0 { b ^ 1 } else { b };
+    let odd = |b: u8| if b.count_ones().is_multiple_of(2) { b ^ 1 } else { b };
     (0..len).map(|n| odd(first.wrapping_add((n as u8).wrapping_mul(37)))).collect()
 }
 

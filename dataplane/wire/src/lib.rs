@@ -17,6 +17,7 @@ pub mod icmp;
 pub mod id;
 pub mod ipv4;
 pub mod ipv6;
+pub mod ospf;
 pub mod plane;
 pub mod random;
 pub mod time;
