@@ -4,6 +4,7 @@
 pub mod crypto_map;
 pub mod host;
 pub mod machine;
+pub mod ospf;
 pub mod profile;
 pub mod rri;
 
