@@ -4,7 +4,9 @@ use super::*;
 use proptest::prelude::*;
 use std::io::Write;
 
-fn read_all(bytes: Vec<u8>) -> Result<(Vec<Packet>, Vec<Interface>, Option<Break>), OpenError> {
+type Everything = (Vec<Packet>, Vec<Interface>, Option<Break>);
+
+fn read_all(bytes: Vec<u8>) -> Result<Everything, OpenError> {
     let mut reader = Reader::from_bytes(bytes)?;
     let mut packets = Vec::new();
     let mut packet = Packet::default();

@@ -4,6 +4,7 @@
 mod esp;
 mod interrupt;
 mod schema;
+mod side_by_side;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -30,14 +31,15 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Packet-level IPsec: captures through ESP and back.
+/// Packet-level IPsec: captures through ESP and back. Without a verb: every transform, side by side.
 #[derive(Debug, Parser)]
 #[command(name = "espalier", version, max_term_width = 100)]
 #[command(after_help = "Examples:\n  espalier encap --sa sa.toml in.pcap -o out.pcap\n  \
     WIRESHARK_CONFIG_DIR=out.pcap.keys tshark -r out.pcap\n  espalier decap --sa sa.toml out.pcap -o back.pcap --json")]
 struct Arguments {
+    /// None: real traffic through every transform and back, side by side
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -61,9 +63,10 @@ pub fn main() -> ExitCode {
     };
     interrupt::watch();
     let done = match arguments.verb {
-        Verb::Encap(arguments) => esp::run(&arguments, esp::Verb::Encap),
-        Verb::Decap(arguments) => esp::run(&arguments, esp::Verb::Decap),
-        Verb::Schema(arguments) => schema::run(&arguments),
+        Some(Verb::Encap(arguments)) => esp::run(&arguments, esp::Verb::Encap),
+        Some(Verb::Decap(arguments)) => esp::run(&arguments, esp::Verb::Decap),
+        Some(Verb::Schema(arguments)) => schema::run(&arguments),
+        None => side_by_side::run(),
     };
     match done {
         Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
