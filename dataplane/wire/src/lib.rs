@@ -13,6 +13,7 @@ pub mod checksum;
 pub mod error;
 pub mod esp;
 pub mod ether;
+pub mod hsrp;
 pub mod icmp;
 pub mod id;
 pub mod ipv4;
