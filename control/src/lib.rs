@@ -3,9 +3,12 @@
 
 pub mod crypto_map;
 pub mod host;
+pub mod hsrp;
 pub mod machine;
 pub mod ospf;
 pub mod profile;
 pub mod rri;
+pub mod spelling;
+pub mod track;
 
 pub use machine::Machine;

@@ -1,6 +1,9 @@
 //! What the tests beside this crate share: where things are, scratch folders, SA files, captures read whole, and how a
 //! test says that a peer is missing.
 
+pub mod conformance;
+pub mod hsrp_lan;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
