@@ -63,10 +63,10 @@ proptest! {
         let first = lan.active(1).join(",");
         prop_assert_eq!(lan.active(1).len(), 1, "active: {}", first);
         until(&mut lan, at(300_000));
-        prop_assert_eq!(lan.active(1).join(","), first, "peace keeps the active router");
+        prop_assert_eq!(lan.active(1).join(","), first.clone(), "peace keeps the active router");
         let best = (0..3).filter(|n| routers[*n].1).max_by_key(|n| (routers[*n].0, *n));
         if let Some(best) = best.filter(|b| (0..3).all(|n| (routers[n].0, n) <= (routers[*b].0, *b))) {
-            prop_assert_eq!(&first, NAMES[best], "the best router preempts");
+            prop_assert_eq!(first, NAMES[best], "the best router preempts");
         }
     }
 }

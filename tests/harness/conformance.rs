@@ -4,6 +4,7 @@
 //! # what the case shows, and which clause asks for it
 //! setup A address 10.0.0.1              words for the machine, before time begins
 //! hide sends Hello                      leave out output lines that contain these words
+//! after 10                              leave out what comes before 10 s
 //! @12.5 A down                          at 12.5 s: words for the machine
 //! @60 end                               judge what came until here
 //!
@@ -56,6 +57,8 @@ type Window = (u64, u64);
 struct Case<'a> {
     setup: Vec<&'a str>,
     hide: Vec<&'a str>,
+    /// Milliseconds.
+    after: u64,
     inputs: Vec<(Instant, &'a str)>,
     expected: Vec<(Window, &'a str)>,
 }
@@ -81,6 +84,7 @@ fn read(text: &str) -> Result<Case<'_>, String> {
         match (first, first.strip_prefix('@')) {
             ("setup", _) => case.setup.push(rest),
             ("hide", _) => case.hide.push(rest),
+            ("after", _) => case.after = milliseconds(rest)?,
             (_, Some(at)) => {
                 case.inputs.push((Instant::ZERO + Duration::from_ms(milliseconds(at)?), rest));
             }
@@ -109,7 +113,7 @@ fn judge(text: &str, mut subject: impl Subject) -> Result<(), String> {
             seen.extend(out.drain(..).map(|line| (at.as_ns() / 1_000_000, line)));
         }
     }
-    seen.retain(|(_, line)| !case.hide.iter().any(|words| line.contains(words)));
+    seen.retain(|(at, line)| *at >= case.after && !case.hide.iter().any(|words| line.contains(words)));
     compare(&case.expected, &seen)
 }
 

@@ -187,7 +187,7 @@ fn group(words: &[&str]) -> Result<GroupConfig, String> {
             "priority" => group.priority = Some(parse(value()?)?),
             "preempt" => group.preempt = Some(Preempt::default()),
             "delay" => group.preempt = Some(Preempt { delay_minimum: milliseconds(value()?)? }),
-            "name" => group.name = Some(value()?.to_owned()),
+            "name" => (group.name, group.client) = (Some(value()?.to_owned()), true),
             "timers" => {
                 let (hello, hold) = (milliseconds(value()?)?, milliseconds(value()?)?);
                 group.times = Some(Times { hello, hold });

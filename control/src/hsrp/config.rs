@@ -60,6 +60,9 @@ pub struct GroupConfig {
     pub preempt: Option<Preempt>,
     /// `standby name`.
     pub name: Option<String>,
+    /// Whether a client (a crypto map with `redundancy NAME`) is tied to it: it asks about the group whenever that
+    /// reaches Standby, and the asking is traced.
+    pub client: bool,
     /// `standby timers`; `None`: learned from the active router, or 3 s and 10 s.
     pub times: Option<Times>,
     /// `standby authentication`.
@@ -77,6 +80,7 @@ impl GroupConfig {
             priority: None,
             preempt: None,
             name: None,
+            client: false,
             times: None,
             password: Password::default(),
             tracks: Vec::new(),

@@ -236,8 +236,11 @@ impl Group {
                 self.set_active(cx, Member::Unknown);
                 self.set_standby(cx, Member::Unknown);
             }
-            Event::C if !takes_over => self.set_active(cx, Member::Unknown),
-            Event::D if self.state != State::Speak => self.set_standby(cx, Member::Unknown),
+            // An Active timer that ran on after event h says nothing about this router itself.
+            Event::C if !takes_over && self.active != Member::Local => self.set_active(cx, Member::Unknown),
+            Event::D if self.state != State::Speak && self.standby != Member::Local => {
+                self.set_standby(cx, Member::Unknown)
+            }
             Event::I if !takes_over && heard.is_some_and(|h| self.active.remote() == Some(h.from)) => {
                 self.set_active(cx, Member::Unknown);
             }

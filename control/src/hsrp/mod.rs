@@ -78,7 +78,8 @@ pub enum Event {
     },
     /// The configuration of an interface is this now; groups that are not in it go.
     Configure(InterfaceConfig),
-    /// A client asks about the group of that name (the crypto map does on every Standby and Init).
+    /// A client asks about the group of that name: the crypto map, once its SAs are gone after Init. (What it asks on
+    /// Standby the machine traces by itself: see [`GroupConfig::client`].)
     Enquiry {
         /// `standby name`.
         name: String,
@@ -407,10 +408,7 @@ impl Hsrp {
 
     fn enquire(&mut self, now: Instant, name: &str, actions: &mut Vec<Action>) {
         let Some((iface, group, _, _)) = self.named(name) else { return };
-        self.with(now, (iface, group), actions, |g, cx| {
-            let answer = g.answer(cx.config.address);
-            g.trace(cx, What::Enquiry { name: name.to_owned(), answer });
-        });
+        self.with(now, (iface, group), actions, |g, cx| g.enquire(cx));
     }
 
     /// What is due first: a group's timer, or (`None`) an interface's delay.

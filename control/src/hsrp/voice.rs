@@ -64,7 +64,17 @@ impl Group {
                 address: self.address(),
                 state: now,
             });
+            if now == GroupState::Standby && self.config.client {
+                self.enquire(cx);
+            }
         }
+    }
+
+    /// A client asks about the group.
+    pub(super) fn enquire(&self, cx: &mut Context<'_>) {
+        let Some(name) = self.config.name.clone() else { return };
+        let answer = self.answer(cx.config.address);
+        self.trace(cx, What::Enquiry { name, answer });
     }
 
     /// Send a message with `state` in it, unless the interface is down.
@@ -118,7 +128,7 @@ impl Group {
     }
 
     /// What a client that asks is told; nothing while no active router or address is known.
-    pub(super) fn answer(&self, own: Ipv4Addr) -> Option<Enquiry> {
+    fn answer(&self, own: Ipv4Addr) -> Option<Enquiry> {
         let address_of = |member| match member {
             Member::Unknown => None,
             Member::Local => Some(own),
