@@ -16,6 +16,7 @@ pub mod ether;
 pub mod hsrp;
 pub mod icmp;
 pub mod id;
+pub mod ike;
 pub mod ipv4;
 pub mod ipv6;
 pub mod ospf;
