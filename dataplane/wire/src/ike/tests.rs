@@ -151,7 +151,7 @@ fn foreign_captures_are_read_or_refused() {
                 assert!(read >= 4, "{}: {read} messages", file.path().display());
             }
         }
-        assert!(folder != "ike" || messages > 12, "{messages} messages");
+        assert!(folder != "ike" || messages >= 12, "{messages} messages");
     }
 }
 
