@@ -40,6 +40,19 @@ impl Builder {
         self
     }
 
+    /// Add a whole chain: what a HASH payload in front authenticates.
+    #[must_use]
+    pub fn followed_by(mut self, rest: &Self) -> Self {
+        let Some(last) = rest.last else { return self };
+        match self.last.and_then(|at| self.bytes.get_mut(at)) {
+            Some(next) => *next = rest.first.0,
+            None => self.first = rest.first,
+        }
+        self.last = Some(self.bytes.len() + last);
+        self.bytes.extend_from_slice(&rest.bytes);
+        self
+    }
+
     /// Kind of the first payload.
     pub const fn first(&self) -> PayloadKind {
         self.first

@@ -84,6 +84,18 @@ fn a_message_reads_back() {
 }
 
 #[test]
+fn a_chain_goes_behind_another() {
+    let rest = Builder::new().payload(PayloadKind::NONCE, b"nonce").payload(PayloadKind::VENDOR_ID, b"v");
+    let all = Builder::new()
+        .payload(PayloadKind::HASH, b"hash")
+        .followed_by(&rest)
+        .payload(PayloadKind::NAT_D, b"n");
+    let chain = Chain::new_checked(all.first(), all.bytes()).unwrap();
+    let kinds: Vec<_> = chain.iter().map(|p| p.kind).collect();
+    assert_eq!(kinds, [PayloadKind::HASH, PayloadKind::NONCE, PayloadKind::VENDOR_ID, PayloadKind::NAT_D]);
+}
+
+#[test]
 fn ids_and_deletes_read_back() {
     let kinds = [
         IdKind::Address([10, 1, 1, 1].into()),
