@@ -5,5 +5,6 @@ pub mod cli;
 pub mod manifest;
 pub mod place;
 pub mod sa_file;
+pub mod scenario;
 pub mod staged;
 pub mod wireshark;
