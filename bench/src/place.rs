@@ -21,6 +21,11 @@ impl Place {
         Self { file: file.clone(), line, column }
     }
 
+    /// The first character of `file`.
+    pub fn start(file: &str) -> Self {
+        Self { file: file.into(), line: 1, column: 1 }
+    }
+
     /// This place with a sentence about it.
     pub fn says(&self, message: impl Into<String>) -> Mistake {
         Mistake { place: self.clone(), message: message.into() }

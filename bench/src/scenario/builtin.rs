@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::error::{At, ScenarioError, nearest};
+use crate::place::{Mistake, Place, nearest};
 
 /// A scenario embedded in the binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 /// Where the scenario called `which` is.
-pub(super) fn locate(which: &str) -> Result<(Files, PathBuf), ScenarioError> {
+pub(super) fn locate(which: &str) -> Result<(Files, PathBuf), Mistake> {
     if BUILT_INS.iter().any(|b| b.name == which) {
         return Ok((Files::Embedded, PathBuf::from(format!("{which}/{which}.toml"))));
     }
@@ -94,5 +94,5 @@ pub(super) fn locate(which: &str) -> Result<(Files, PathBuf), ScenarioError> {
         return Ok((Files::Disk, PathBuf::from(which)));
     }
     let near = nearest(which, BUILT_INS.iter().map(|b| b.name));
-    Err(At::start(which).says(format!("is neither a built-in scenario nor a .toml file{near}")))
+    Err(Place::start(which).says(format!("is neither a built-in scenario nor a .toml file{near}")))
 }

@@ -4,7 +4,6 @@
 //! interfaces and addresses are checked where the world is built. Nothing here runs anything.
 
 mod builtin;
-mod error;
 pub mod quantity;
 mod read;
 mod set;
@@ -18,8 +17,8 @@ use std::sync::Arc;
 
 use espalier_wire::{Duration, Instant};
 
+use crate::place::{Mistake, Place};
 pub use builtin::{BuiltIn, built_ins};
-pub use error::{At, ScenarioError, nearest};
 pub use set::Overlay;
 
 /// A scenario, ready to become a world.
@@ -57,7 +56,7 @@ pub struct RouterSpec {
     /// `ios-12.3`, `ios-15` or `frr`.
     pub profile: String,
     /// Where the scenario names it.
-    pub at: At,
+    pub at: Place,
 }
 
 /// One LAN.
@@ -72,7 +71,7 @@ pub struct SegmentSpec {
     /// How long a port that came up does not forward.
     pub forward_delay: Duration,
     /// Where it stands.
-    pub at: At,
+    pub at: Place,
 }
 
 /// `ROUTER:INTERFACE`, as written.
@@ -81,7 +80,7 @@ pub struct SegmentSpec {
 pub struct Endpoint {
     pub router: String,
     pub interface: String,
-    pub at: At,
+    pub at: Place,
 }
 
 /// How a segment treats the frames on it.
@@ -156,7 +155,7 @@ pub struct TrafficSpec {
     /// When it stops; none: five seconds before the end of the run.
     pub stop: Option<Instant>,
     /// Where it stands.
-    pub at: At,
+    pub at: Place,
 }
 
 /// What a stream consists of.
@@ -168,7 +167,7 @@ pub enum TrafficKind {
     /// Echo requests at a constant rate; each that arrives is answered.
     IcmpEcho { pps: f64, sizes: Vec<u16> },
     /// A capture's packets: at its own timing times `speed`, or at a constant rate.
-    Pcap { file: String, bytes: Arc<[u8]>, speed: f64, pps: Option<f64>, repeat: bool, at: At },
+    Pcap { file: String, bytes: Arc<[u8]>, speed: f64, pps: Option<f64>, repeat: bool, at: Place },
 }
 
 /// One thing that happens to the network.
@@ -179,7 +178,7 @@ pub struct FaultSpec {
     /// What.
     pub action: FaultAction,
     /// Where it stands.
-    pub place: At,
+    pub place: Place,
 }
 
 /// What happens.
@@ -257,7 +256,7 @@ impl Scenario {
     ///
     /// # Errors
     /// The first thing that is wrong, and where.
-    pub fn load(which: &str, changes: &Changes) -> Result<Self, ScenarioError> {
+    pub fn load(which: &str, changes: &Changes) -> Result<Self, Mistake> {
         let (files, path) = builtin::locate(which)?;
         read::scenario(&files, &path, changes)
     }

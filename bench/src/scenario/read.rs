@@ -7,13 +7,13 @@ use std::sync::Arc;
 use espalier_wire::{Duration, Instant};
 
 use super::builtin::Files;
-use super::error::{At, ScenarioError, nearest};
 use super::set::{self, Overlay};
 use super::tree::{self, Fields, Table, Value};
 use super::{
     Changes, Endpoint, FaultAction, FaultSpec, Impairment, ImpairmentChange, RouterSpec, Scenario,
     SegmentSpec, TrafficKind, TrafficSpec, quantity,
 };
+use crate::place::{Mistake, Place, nearest};
 
 /// Traffic stops this long before the end, so that what is under way can arrive.
 pub(super) const DRAIN: Duration = Duration::from_s(5);
@@ -26,12 +26,12 @@ struct Reader<'a> {
 }
 
 /// Read the scenario at `path`.
-pub(super) fn scenario(files: &Files, path: &Path, changes: &Changes) -> Result<Scenario, ScenarioError> {
+pub(super) fn scenario(files: &Files, path: &Path, changes: &Changes) -> Result<Scenario, Mistake> {
     let file: Arc<str> = path.display().to_string().into();
-    let bytes = files.read(path).map_err(|e| At::start(&file).says(e))?;
+    let bytes = files.read(path).map_err(|e| Place::start(&file).says(e))?;
     let text = String::from_utf8(bytes).map_err(|e| {
         let good = e.as_bytes().get(..e.utf8_error().valid_up_to()).unwrap_or_default();
-        At::in_text(&file, &String::from_utf8_lossy(good), good.len()).says("is not UTF-8 text")
+        Place::in_text(&file, &String::from_utf8_lossy(good), good.len()).says("is not UTF-8 text")
     })?;
     let mut document = tree::parse(&file, &text)?;
     let mut overlays = Vec::new();
@@ -49,7 +49,7 @@ impl Reader<'_> {
         document: Table,
         given: Vec<Overlay>,
         changes: &Changes,
-    ) -> Result<Scenario, ScenarioError> {
+    ) -> Result<Scenario, Mistake> {
         let mut fields = Fields::of("a scenario", document);
         let (name, name_at) = fields.required("name", tree::text)?;
         if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
@@ -81,7 +81,7 @@ impl Reader<'_> {
         Ok(Scenario { name, about, file: file.clone(), duration, seed, routers, segments, traffic, faults })
     }
 
-    fn routers(&self, tables: Vec<Table>, overlays: &[Overlay]) -> Result<Vec<RouterSpec>, ScenarioError> {
+    fn routers(&self, tables: Vec<Table>, overlays: &[Overlay]) -> Result<Vec<RouterSpec>, Mistake> {
         let mut routers: Vec<RouterSpec> = Vec::new();
         for table in tables {
             let mut fields = Fields::of("[[router]]", table);
@@ -92,9 +92,9 @@ impl Reader<'_> {
             let bytes = self.files.read(&path).map_err(|e| at.says(format!("{}: {e}", path.display())))?;
             let file = path.display().to_string();
             let mut text =
-                String::from_utf8(bytes).map_err(|_| At::start(&file).says("is not UTF-8 text"))?;
-            let name =
-                hostname(&text).ok_or_else(|| At::start(&file).says("the configuration has no hostname"))?;
+                String::from_utf8(bytes).map_err(|_| Place::start(&file).says("is not UTF-8 text"))?;
+            let name = hostname(&text)
+                .ok_or_else(|| Place::start(&file).says("the configuration has no hostname"))?;
             if let Some(twin) = routers.iter().find(|r| r.name == name) {
                 return Err(at.says(format!("router \"{name}\" is there twice: {} is it, too", twin.file)));
             }
@@ -117,7 +117,7 @@ impl Reader<'_> {
         tables: Vec<Table>,
         routers: &[RouterSpec],
         duration: Duration,
-    ) -> Result<Vec<TrafficSpec>, ScenarioError> {
+    ) -> Result<Vec<TrafficSpec>, Mistake> {
         let mut names = BTreeSet::new();
         let mut all = Vec::new();
         for table in tables {
@@ -135,7 +135,7 @@ impl Reader<'_> {
         table: Table,
         routers: &[RouterSpec],
         duration: Duration,
-    ) -> Result<TrafficSpec, ScenarioError> {
+    ) -> Result<TrafficSpec, Mistake> {
         let mut fields = Fields::of("[[traffic]]", table);
         let (name, at) = fields.required("name", tree::text)?;
         if name.is_empty() || name.contains(['/', '.', '=', '<', '>']) {
@@ -157,7 +157,7 @@ impl Reader<'_> {
         Ok(TrafficSpec { name, from, to, kind, start, stop, at })
     }
 
-    fn kind(&self, fields: &mut Fields) -> Result<TrafficKind, ScenarioError> {
+    fn kind(&self, fields: &mut Fields) -> Result<TrafficKind, Mistake> {
         let (kind, kind_at) = fields.required("kind", tree::text)?;
         match kind.as_str() {
             "udp" => {
@@ -191,7 +191,7 @@ impl Reader<'_> {
         routers: &[RouterSpec],
         segments: &[SegmentSpec],
         duration: Duration,
-    ) -> Result<Vec<FaultSpec>, ScenarioError> {
+    ) -> Result<Vec<FaultSpec>, Mistake> {
         let mut faults = Vec::new();
         for table in tables {
             let mut fields = Fields::of("[[fault]]", table);
@@ -235,7 +235,7 @@ fn append(text: &mut String, overlay: &Overlay) {
     text.push_str("!\nend\n");
 }
 
-fn overlays(tables: Vec<Table>) -> Result<Vec<Overlay>, ScenarioError> {
+fn overlays(tables: Vec<Table>) -> Result<Vec<Overlay>, Mistake> {
     let mut all = Vec::new();
     for table in tables {
         let mut fields = Fields::of("[[config]]", table);
@@ -249,9 +249,9 @@ fn overlays(tables: Vec<Table>) -> Result<Vec<Overlay>, ScenarioError> {
 }
 
 /// `--pcap`: the capture in place of the traffic, between the ends of the first stream.
-fn replay(traffic: &mut Vec<TrafficSpec>, capture: &Path, at: &At) -> Result<(), ScenarioError> {
+fn replay(traffic: &mut Vec<TrafficSpec>, capture: &Path, at: &Place) -> Result<(), Mistake> {
     let file = capture.display().to_string();
-    let place = At::start(&file);
+    let place = Place::start(&file);
     let bytes = std::fs::read(capture).map_err(|e| place.says(e.to_string()))?.into();
     let Some(mut first) = traffic.drain(..).next() else {
         return Err(at.says("--pcap replaces the traffic of a scenario, and this one has none"));
@@ -276,7 +276,7 @@ fn positive(v: &Value) -> Result<f64, String> {
 }
 
 /// `size` or `imix`; 100 bytes where neither is said.
-fn sizes(fields: &mut Fields, least: u16) -> Result<Vec<u16>, ScenarioError> {
+fn sizes(fields: &mut Fields, least: u16) -> Result<Vec<u16>, Mistake> {
     let size = fields.optional("size", |v| {
         let n = tree::whole(v)?;
         u16::try_from(n)
@@ -294,12 +294,12 @@ fn sizes(fields: &mut Fields, least: u16) -> Result<Vec<u16>, ScenarioError> {
 }
 
 /// Read `ROUTER:INTERFACE`, whose router must be there.
-fn endpoint(v: &Value, routers: &[RouterSpec]) -> Result<Endpoint, ScenarioError> {
+fn endpoint(v: &Value, routers: &[RouterSpec]) -> Result<Endpoint, Mistake> {
     let whole = tree::text(v).map_err(|e| v.at.says(e))?;
     endpoint_text(&whole, &v.at, routers)
 }
 
-fn endpoint_text(whole: &str, at: &At, routers: &[RouterSpec]) -> Result<Endpoint, ScenarioError> {
+fn endpoint_text(whole: &str, at: &Place, routers: &[RouterSpec]) -> Result<Endpoint, Mistake> {
     let (router, interface) =
         whole.split_once(':').ok_or_else(|| at.says(format!("\"{whole}\" is not ROUTER:INTERFACE")))?;
     known(router, at, "router", routers.iter().map(|r| r.name.as_str()))?;
@@ -308,17 +308,17 @@ fn endpoint_text(whole: &str, at: &At, routers: &[RouterSpec]) -> Result<Endpoin
 
 fn known<'a>(
     name: &str,
-    at: &At,
+    at: &Place,
     what: &str,
     names: impl Iterator<Item = &'a str> + Clone,
-) -> Result<(), ScenarioError> {
+) -> Result<(), Mistake> {
     if names.clone().any(|n| n == name) {
         return Ok(());
     }
     Err(at.says(format!("no {what} is named \"{name}\"{}", nearest(name, names))))
 }
 
-fn segments(tables: Vec<Table>, routers: &[RouterSpec]) -> Result<Vec<SegmentSpec>, ScenarioError> {
+fn segments(tables: Vec<Table>, routers: &[RouterSpec]) -> Result<Vec<SegmentSpec>, Mistake> {
     let mut all: Vec<SegmentSpec> = Vec::new();
     for table in tables {
         let mut fields = Fields::of("[[segment]]", table);
@@ -347,7 +347,7 @@ fn segments(tables: Vec<Table>, routers: &[RouterSpec]) -> Result<Vec<SegmentSpe
     Ok(all)
 }
 
-fn impairment(fields: &mut Fields) -> Result<ImpairmentChange, ScenarioError> {
+fn impairment(fields: &mut Fields) -> Result<ImpairmentChange, Mistake> {
     Ok(ImpairmentChange {
         delay: fields.optional("delay", tree::duration)?,
         rate: fields.optional("rate", tree::bit_rate)?,
@@ -365,7 +365,7 @@ fn fault(
     fields: &mut Fields,
     routers: &[RouterSpec],
     segments: &[SegmentSpec],
-) -> Result<FaultAction, ScenarioError> {
+) -> Result<FaultAction, Mistake> {
     let (action, action_at) = fields.required("action", tree::text)?;
     let target = fields.need("target")?;
     let name = tree::text(&target).map_err(|e| target.at.says(e))?;

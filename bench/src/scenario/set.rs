@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::error::{At, ScenarioError, nearest};
 use super::tree::{Kind, Table, Value};
+use crate::place::{Mistake, Place, nearest};
 
 /// IOS lines that routers get on top of their configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Overlay {
     /// The lines.
     pub lines: String,
     /// Where they were written.
-    pub at: At,
+    pub at: Place,
 }
 
 impl Overlay {
@@ -40,8 +40,8 @@ pub(super) fn apply(
     document: &mut Table,
     argument: &str,
     overlays: &mut Vec<Overlay>,
-) -> Result<(), ScenarioError> {
-    let at = At::start(&format!("--set {argument}"));
+) -> Result<(), Mistake> {
+    let at = Place::start(&format!("--set {argument}"));
     let (path, value) = argument
         .split_once('=')
         .ok_or_else(|| at.says("PATH=VALUE is expected, such as segment.outside.loss=0.01"))?;
@@ -73,7 +73,7 @@ pub(super) fn apply(
 }
 
 /// `rest` is NAME.KEY, where a name may itself hold dots.
-fn set_in(document: &mut Table, list: &str, rest: &str, value: Value, at: &At) -> Result<(), ScenarioError> {
+fn set_in(document: &mut Table, list: &str, rest: &str, value: Value, at: &Place) -> Result<(), Mistake> {
     let Some(Value { kind: Kind::Array(items), .. }) =
         document.position(list).map(|i| &mut document.entries[i].2)
     else {
@@ -114,7 +114,7 @@ fn unquoted(value: &str) -> &str {
 }
 
 /// A TOML literal where it reads as one; any other text is text.
-fn literal(value: &str, at: &At) -> Value {
+fn literal(value: &str, at: &Place) -> Value {
     let file: Arc<str> = at.file.clone();
     let parsed = super::tree::parse(&file, &format!("v = {value}")).ok();
     let kind = parsed.and_then(|t| t.find("v").map(|v| v.kind.clone()));

@@ -18,7 +18,7 @@ fn read(text: &str) -> Result<Scenario, String> {
     let configurations = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scenarios/hsrp-ipsec");
     std::fs::write(&path, text.replace("CFG", &configurations.display().to_string())).unwrap();
     Scenario::load(&path.display().to_string(), &Changes::default())
-        .map_err(|e| format!("{}:{}: {}", e.at.line, e.at.column, e.message))
+        .map_err(|e| format!("{}:{}: {}", e.place.line, e.place.column, e.message))
 }
 
 const ONE: &str = "name = \"t\"\nduration = \"60s\"\n[[router]]\nconfig = \"CFG/7206-1.cfg\"\n";

@@ -7,13 +7,13 @@ use espalier_wire::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{At, ScenarioError, nearest};
 use super::quantity;
+use crate::place::{Mistake, Place, nearest};
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Value {
-    pub(super) at: At,
+    pub(super) at: Place,
     pub(super) kind: Kind,
 }
 
@@ -31,33 +31,33 @@ pub(super) enum Kind {
 /// A table in the order it was written.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
-    pub(super) at: At,
-    pub(super) entries: Vec<(String, At, Value)>,
+    pub(super) at: Place,
+    pub(super) entries: Vec<(String, Place, Value)>,
 }
 
 /// Parse `text`, whose errors will name `file`.
-pub(super) fn parse(file: &Arc<str>, text: &str) -> Result<Table, ScenarioError> {
+pub(super) fn parse(file: &Arc<str>, text: &str) -> Result<Table, Mistake> {
     let document = DeTable::parse(text).map_err(|e| {
         let offset = e.span().map_or(0, |s| s.start);
-        At::in_text(file, text, offset).says(e.message().trim().replace('\n', "; "))
+        Place::in_text(file, text, offset).says(e.message().trim().replace('\n', "; "))
     })?;
     table(file, text, document.span().start, document.into_inner())
 }
 
-fn table(file: &Arc<str>, text: &str, at: usize, source: DeTable<'_>) -> Result<Table, ScenarioError> {
+fn table(file: &Arc<str>, text: &str, at: usize, source: DeTable<'_>) -> Result<Table, Mistake> {
     let mut entries = Vec::new();
     for (key, found) in source {
-        let key_at = At::in_text(file, text, key.span().start);
+        let key_at = Place::in_text(file, text, key.span().start);
         entries.push((key.into_inner().into_owned(), key_at, value(file, text, found)?));
     }
     // The parser's map is sorted by key; the writer's order is what a later table refers to.
     entries.sort_by_key(|(_, at, _)| (at.line, at.column));
-    Ok(Table { at: At::in_text(file, text, at), entries })
+    Ok(Table { at: Place::in_text(file, text, at), entries })
 }
 
-fn value(file: &Arc<str>, text: &str, source: Spanned<DeValue<'_>>) -> Result<Value, ScenarioError> {
+fn value(file: &Arc<str>, text: &str, source: Spanned<DeValue<'_>>) -> Result<Value, Mistake> {
     let start = source.span().start;
-    let at = At::in_text(file, text, start);
+    let at = Place::in_text(file, text, start);
     let kind = match source.into_inner() {
         DeValue::String(s) => Kind::Text(s.into_owned()),
         DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix())
@@ -105,8 +105,8 @@ impl Table {
 /// The fields of one table while it is read.
 pub(super) struct Fields {
     what: &'static str,
-    at: At,
-    left: Vec<(String, At, Value)>,
+    at: Place,
+    left: Vec<(String, Place, Value)>,
     asked: Vec<&'static str>,
 }
 
@@ -117,7 +117,7 @@ impl Fields {
     }
 
     /// Where the table stands.
-    pub(super) fn at(&self) -> &At {
+    pub(super) fn at(&self) -> &Place {
         &self.at
     }
 
@@ -129,7 +129,7 @@ impl Fields {
     }
 
     /// The value of `key`, which must be there.
-    pub(super) fn need(&mut self, key: &'static str) -> Result<Value, ScenarioError> {
+    pub(super) fn need(&mut self, key: &'static str) -> Result<Value, Mistake> {
         self.take(key).ok_or_else(|| self.at.says(format!("{} needs `{key}`", self.what)))
     }
 
@@ -138,7 +138,7 @@ impl Fields {
         &mut self,
         key: &'static str,
         read: impl Fn(&Value) -> Result<T, String>,
-    ) -> Result<Option<T>, ScenarioError> {
+    ) -> Result<Option<T>, Mistake> {
         self.take(key).map(|v| read(&v).map_err(|e| v.at.says(format!("`{key}`: {e}")))).transpose()
     }
 
@@ -147,14 +147,14 @@ impl Fields {
         &mut self,
         key: &'static str,
         read: impl Fn(&Value) -> Result<T, String>,
-    ) -> Result<(T, At), ScenarioError> {
+    ) -> Result<(T, Place), Mistake> {
         let v = self.need(key)?;
         let read = read(&v).map_err(|e| v.at.says(format!("`{key}`: {e}")))?;
         Ok((read, v.at))
     }
 
     /// The tables of an array of tables.
-    pub(super) fn tables(&mut self, key: &'static str) -> Result<Vec<Table>, ScenarioError> {
+    pub(super) fn tables(&mut self, key: &'static str) -> Result<Vec<Table>, Mistake> {
         let Some(v) = self.take(key) else { return Ok(Vec::new()) };
         let wrong = || v.at.says(format!("`{key}` is a list of tables: [[{key}]]"));
         let Kind::Array(items) = v.kind else { return Err(wrong()) };
@@ -162,7 +162,7 @@ impl Fields {
     }
 
     /// Every key has been asked for: what is left is unknown.
-    pub(super) fn finish(self) -> Result<(), ScenarioError> {
+    pub(super) fn finish(self) -> Result<(), Mistake> {
         match self.left.first() {
             None => Ok(()),
             Some((key, at, _)) => {
@@ -226,7 +226,7 @@ pub(super) fn bit_rate(v: &Value) -> Result<u64, String> {
     text(v).and_then(|t| quantity::bit_rate(&t))
 }
 
-pub(super) fn texts(v: &Value) -> Result<Vec<(String, At)>, String> {
+pub(super) fn texts(v: &Value) -> Result<Vec<(String, Place)>, String> {
     let Kind::Array(items) = &v.kind else { return Err("a list of texts is expected".into()) };
     items.iter().map(|i| text(i).map(|t| (t, i.at.clone()))).collect()
 }
