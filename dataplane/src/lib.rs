@@ -4,7 +4,9 @@
 pub mod batch;
 pub mod crypto;
 pub mod fate;
+pub mod fib;
 pub mod frame;
+pub mod hash;
 pub mod host;
 pub mod lifetimes;
 pub mod mem;

@@ -6,13 +6,13 @@
 //! are one). Port ranges stay a list within their key.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::net::IpAddr;
 
 use espalier_wire::Prefix;
 use espalier_wire::plane::{PortRange, Rule, RuleAction, Selector};
 
 use super::{Policies, PolicyRef};
+use crate::hash::MixBuild;
 use crate::stage::classify::Flow;
 
 /// What the rules say of a packet.
@@ -92,7 +92,7 @@ struct Shape {
 }
 
 /// The fields a shape names, as one rule or packet has them; 0 where it does not.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     src: u128,
     dst: u128,
@@ -100,38 +100,12 @@ struct Key {
     rest: u64,
 }
 
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        for word in
-            [self.src as u64, (self.src >> 64) as u64, self.dst as u64, (self.dst >> 64) as u64, self.rest]
-        {
-            state.write_u64(word);
-        }
-    }
-}
-
-/// A multiplicative hash: what is looked up comes from packets, but what collides was put there by configuration.
-#[derive(Default)]
-struct Mix(u64);
-
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 29)
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    }
-}
-
 struct Tuple {
     shape: Shape,
     /// The best rule in it.
     first: u32,
     /// Rules by key, best first.
-    rules: HashMap<Key, Vec<u32>, BuildHasherDefault<Mix>>,
+    rules: HashMap<Key, Vec<u32>, MixBuild>,
 }
 
 impl Shape {

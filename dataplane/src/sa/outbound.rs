@@ -114,7 +114,7 @@ impl Outbound {
     /// packet's own IP header).
     pub fn sealed_len(&self, payload: usize) -> usize {
         let before = match self.mode {
-            Mode::Tunnel => self.template.len(),
+            Mode::Tunnel => self.template.before_spi(),
             Mode::Transport => self.template.udp_len(),
         };
         before + self.transform.sealed_len(payload)

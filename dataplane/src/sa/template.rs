@@ -86,7 +86,7 @@ impl Template {
     }
 
     /// Bytes before the SPI.
-    pub fn len(&self) -> usize {
+    pub fn before_spi(&self) -> usize {
         self.ip_len() + self.udp_len()
     }
 
@@ -100,9 +100,9 @@ impl Template {
         if self.is_ipv4() { 65_535 } else { 65_535 + ipv6::HEADER_LEN }
     }
 
-    /// Write the headers over the first [`Template::len`] bytes of `packet`, which ends with the ICV.
+    /// Write the headers over the first [`Template::before_spi`] bytes of `packet`, which ends with the ICV.
     pub fn write(&self, packet: &mut [u8], outer: Outer) {
-        let (len, total) = (self.len(), packet.len());
+        let (len, total) = (self.before_spi(), packet.len());
         let Some(header) = packet.get_mut(..len) else { return };
         header.copy_from_slice(&self.bytes[..len]);
         if self.is_ipv4() {

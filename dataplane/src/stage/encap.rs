@@ -142,7 +142,7 @@ struct Shape {
 impl Shape {
     fn of(sa: &Outbound, headers: &Headers) -> Self {
         let (own, esp) = match sa.mode {
-            Mode::Tunnel => (0, sa.template.len()),
+            Mode::Tunnel => (0, sa.template.before_spi()),
             Mode::Transport => (headers.upper as usize, headers.upper as usize + sa.template.udp_len()),
         };
         let (transform, payload) = (sa.transform, headers.len as usize - own);
