@@ -209,7 +209,10 @@ impl Ike {
     /// can.
     pub(super) fn unknown_spi(&mut self, cx: &mut Cx<'_>, spi: Spi, peer: Ipv4Addr, local: Ipv4Addr) {
         if let Some(id) = self.established(local, peer) {
-            self.invalid_spi_notify(cx, id, spi);
+            if self.told.is_none_or(|(last, at)| last != spi || at + super::TELL_AGAIN <= cx.now) {
+                self.told = Some((spi, cx.now));
+                self.invalid_spi_notify(cx, id, spi);
+            }
         } else if self.env.config.invalid_spi_recovery {
             let concerned = self.entries.values().find(|e| e.has(local, peer)).map(|e| e.entry.policy);
             if let Some(policy) = concerned {

@@ -40,10 +40,10 @@ pub mod trace;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use espalier_wire::Instant;
 use espalier_wire::ike::{Chain, Cookie, ExchangeKind, Header};
 use espalier_wire::plane::PolicyId;
 use espalier_wire::random::Random;
+use espalier_wire::{Duration, Instant, Spi};
 
 use crate::Machine;
 pub use config::{Config, Entry, IsakmpPolicy, Keepalive, PeerKey};
@@ -101,7 +101,12 @@ pub struct Ike {
     quick: BTreeMap<(ConnectionId, u32), Quick>,
     /// Pairs of SAs by the conn id of the inbound one.
     pairs: BTreeMap<u32, Pair>,
+    /// The last INVALID-SPI told, and when: packets of that SPI come faster than the peer can heed it.
+    told: Option<(Spi, Instant)>,
 }
+
+/// An SPI is called invalid again after this long.
+const TELL_AGAIN: Duration = Duration::from_s(1);
 
 /// One message, opened as far as its header.
 struct Received<'a> {
@@ -122,6 +127,7 @@ impl Ike {
             phase1: BTreeMap::new(),
             quick: BTreeMap::new(),
             pairs: BTreeMap::new(),
+            told: None,
         }
     }
 

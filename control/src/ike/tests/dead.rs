@@ -146,7 +146,11 @@ fn shutdown_and_clear_tell_everybody() {
 fn an_unknown_spi_is_answered_when_there_is_a_phase1() {
     let mut w = watched(1);
     let spi = w.planes[1].outbound[&POLICY].spi;
-    w.event(0, Event::UnknownSpi { spi, src: B, dst: A });
+    let before = w.sent.len();
+    for _ in 0..100 {
+        w.event(0, Event::UnknownSpi { spi, src: B, dst: A });
+    }
+    assert_eq!(w.sent.len(), before + 1, "told once");
     w.s(1);
     assert_eq!(w.downs[1], [Why::InvalidSpi]);
 }
