@@ -297,9 +297,8 @@ impl Phase1 {
         self.iv = iv;
         self.remote = r.remote;
         self.next(MainMode::Established, r);
-        if let Some(sent) = &mut self.sent {
-            sent.again = None;
-        }
+        // The last message needs no answer: two ends that answered each other's copies would never stop.
+        self.sent = None;
         Ok(initial_contact)
     }
 
