@@ -14,6 +14,8 @@ pub enum Timer {
     Inbound(InboundRef),
     /// A policy's outbound one, as long as it has this SPI.
     Outbound(PolicyRef, Spi),
+    /// The same, for the NAT on its way to remember it.
+    Keepalive(PolicyRef, Spi),
 }
 
 /// Deadlines, earliest first. One of an SA that is gone finds nothing and is forgotten.

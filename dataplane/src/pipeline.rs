@@ -22,6 +22,7 @@ use crate::stage::decap::{self, Opening};
 use crate::stage::encap::{self, Fit, Supplies};
 use crate::stage::fragment;
 use crate::stage::locate::UdpPorts;
+use crate::stage::reassemble::{Lost, Reassembly};
 
 /// What became of one packet; fragments are a step each.
 #[derive(Debug)]
@@ -56,6 +57,9 @@ pub struct Security {
     pub engine: Choice,
     /// The UDP ports that ESP comes to.
     pub udp_ports: UdpPorts,
+    /// Fragments that are for us.
+    pub reassembly: Reassembly,
+    lost_pieces: Lost,
     ivs: IvSource,
     identification: u16,
     sealing: Work<Sealing>,
@@ -65,13 +69,15 @@ pub struct Security {
 
 impl Security {
     /// No SAs yet.
-    pub fn new(engine: Choice, ivs: IvSource, pool: Pool) -> Self {
+    pub fn new(engine: Choice, ivs: IvSource, pool: Pool, reassembly: Reassembly) -> Self {
         Self {
             policies: Policies::default(),
             inbound: SaTable::default(),
             pool,
             engine,
             udp_ports: UdpPorts::default(),
+            reassembly,
+            lost_pieces: Lost::new(),
             ivs,
             identification: 0,
             sealing: Work::default(),
@@ -207,6 +213,34 @@ impl Security {
     }
 
     // ---- inbound ----
+
+    /// Take a fragment; the whole packet and its headers when this was the last of it. What is lost goes to `steps`.
+    pub fn gather(
+        &mut self,
+        now: Instant,
+        frame: Frame,
+        headers: &Headers,
+        steps: &mut Vec<Step>,
+    ) -> Option<(Frame, Headers)> {
+        let whole = self.reassembly.take(now, frame, headers, &mut self.pool, &mut self.lost_pieces);
+        steps.extend(self.lost_pieces.drain(..).map(|(frame, cause)| Step::Lost(frame, cause, None)));
+        let whole = whole?;
+        match Headers::read(whole.bytes()) {
+            Ok(headers) => Some((whole, headers)),
+            Err(cause) => {
+                steps.push(Step::Lost(whole, cause, None));
+                None
+            }
+        }
+    }
+
+    /// Give up the fragments whose time is over.
+    pub fn give_up_fragments(&mut self, now: Instant, steps: &mut Vec<Step>) {
+        if self.reassembly.frames() > 0 {
+            self.reassembly.expire(now, &mut self.lost_pieces);
+            steps.extend(self.lost_pieces.drain(..).map(|(frame, cause)| Step::Lost(frame, cause, None)));
+        }
+    }
 
     /// Prepare the ESP at `esp_at` of a whole packet to be opened.
     pub fn admit(

@@ -3,17 +3,24 @@
 //! A worker has no clock, no thread and no port. Whoever drives it gives it the time and the frames, and takes what it
 //! puts out.
 
+use std::net::IpAddr;
+
 use espalier_wire::plane::{Command, Counters, Direction, Notice, PolicyId, SaSpec};
 use espalier_wire::random::Random;
-use espalier_wire::{Duration, IfIndex, Instant, Spi};
+use espalier_wire::{Duration, IfIndex, Instant, Spi, esp};
 
 use crate::crypto::Choice;
+use crate::frame::Frame;
 use crate::lifetimes::{Lifetimes, Timer};
 use crate::mem::Pool;
 use crate::pipeline::{Security, Step};
-use crate::policy::{RuleSet, Verdict};
+use crate::policy::{PolicyRef, RuleSet, Verdict};
+use crate::router::Links;
 use crate::sa::{Inbound, IvSource, Outbound, SaError};
 use crate::stage::classify::Flow;
+use crate::stage::encap;
+use crate::stage::punt::Local;
+use crate::stage::reassemble::Reassembly;
 
 /// What a worker can be told once, at its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +59,14 @@ pub struct Worker {
     pub(crate) rules: Vec<RuleSet>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) counters: Counters,
+    pub(crate) links: Links,
+    /// Packets whose SA came while no output was at hand.
+    pub(crate) released: Vec<(PolicyRef, IfIndex, Frame)>,
+    /// Packets that wait no longer, not yet put out.
+    pub(crate) gave_up: Vec<Frame>,
+    /// Packets on their way in …
+    pub(crate) inward: Vec<Step>,
+    /// … and out: memory kept from batch to batch.
     pub(crate) steps: Vec<Step>,
     pub(crate) done: Vec<Step>,
 }
@@ -60,11 +75,16 @@ impl Worker {
     /// A worker that knows nothing yet. `random` gives the IVs: it must be worth a secret where the traffic is.
     pub fn new(engine: Choice, random: Random, config: Config) -> Self {
         let pool = Pool::new(config.frames);
+        let reassembly = Reassembly::new(config.reassembly_bytes, config.reassembly_time);
         Self {
-            security: Security::new(engine, IvSource::new(random), pool),
+            security: Security::new(engine, IvSource::new(random), pool, reassembly),
             rules: Vec::new(),
             lifetimes: Lifetimes::default(),
             counters: Counters::default(),
+            links: Links::new(config.icmp_interval),
+            released: Vec::new(),
+            gave_up: Vec::new(),
+            inward: Vec::new(),
             steps: Vec::new(),
             done: Vec::new(),
             config,
@@ -92,6 +112,8 @@ impl Worker {
             Command::Unprotected { policy, state } => {
                 if let Some(policy) = self.security.policies.named(policy) {
                     policy.unprotected = state;
+                    let stay = usize::from(state.queue).min(policy.waiting.len());
+                    self.gave_up.extend(policy.waiting.drain(stay..).map(|(_, frame)| frame));
                 }
             }
             Command::InstallInbound { policy, sa } => self.install_inbound(now, policy, &sa)?,
@@ -106,9 +128,25 @@ impl Worker {
                     policy.outbound.take_if(|sa| sa.spi == spi);
                 }
             }
-            _ => {}
+            Command::Interface(iface) => self.links.set(iface),
+            Command::LocalAddresses(addresses) => self.settle(&addresses),
+            Command::Route { prefix, next_hops } => self.links.fib.insert(prefix, next_hops),
+            Command::DropRoute { prefix } => self.links.fib.remove(prefix),
+            Command::Neighbour { iface, addr, mac } => self.links.neighbours.insert(iface, addr, mac),
+            Command::DropNeighbour { iface, addr } => self.links.neighbours.remove(iface, addr),
         }
         Ok(())
+    }
+
+    /// These are the node's addresses. With any, it is a router, to whose port 4500 ESP may come at any time.
+    fn settle(&mut self, addresses: &[IpAddr]) {
+        if self.links.local.is_empty() && !addresses.is_empty() {
+            self.security.udp_ports.add(esp::UDP_PORT);
+        }
+        if !self.links.local.is_empty() && addresses.is_empty() {
+            self.security.udp_ports.remove(esp::UDP_PORT);
+        }
+        self.links.local = Local::new(addresses);
     }
 
     fn install_inbound(&mut self, now: Instant, policy: PolicyId, spec: &SaSpec) -> Result<(), SaError> {
@@ -123,7 +161,12 @@ impl Worker {
         let sa = Outbound::new(now, id, spec, self.security.engine, self.config.ttl)?;
         let place = self.security.policies.place(id);
         self.lifetimes.set(sa.life.deadline(), Timer::Outbound(place, sa.spi));
+        if let Some(silence) = self.config.keepalive.filter(|_| sa.template.udp_len() > 0) {
+            self.lifetimes.set(now + silence, Timer::Keepalive(place, sa.spi));
+        }
         if let Some(policy) = self.security.policies.at_mut(place) {
+            let waiting = policy.waiting.drain(..);
+            self.released.extend(waiting.map(|(iface, frame)| (place, iface, frame)));
             policy.outbound = Some(sa);
         }
         Ok(())
@@ -137,6 +180,11 @@ impl Worker {
     /// Tell of lifetimes that ended by `now`, and take the dead SAs away.
     pub(crate) fn expire(&mut self, now: Instant, notices: &mut Vec<Notice>) {
         while let Some(timer) = self.lifetimes.due(now) {
+            if let Timer::Keepalive(place, spi) = timer {
+                let next = self.keep_alive(now, place, spi);
+                self.lifetimes.set(next.unwrap_or(Instant::MAX), timer);
+                continue;
+            }
             let Some((life, expiry)) = self.look(now, timer) else { continue };
             self.lifetimes.set(life, timer);
             if let Some(notice) = expiry {
@@ -144,6 +192,19 @@ impl Worker {
             }
         }
         self.security.bury(notices);
+    }
+
+    /// Send a keepalive if the SA was silent; when to look again.
+    fn keep_alive(&mut self, now: Instant, place: PolicyRef, spi: Spi) -> Option<Instant> {
+        let silence = self.config.keepalive?;
+        let sa = self.security.policies.at_mut(place)?.outbound.as_mut().filter(|sa| sa.spi == spi)?;
+        if now - sa.last_sent >= silence {
+            sa.last_sent = now;
+            let frame = encap::keepalive(sa, &mut self.security.pool)?;
+            self.bear_keepalive(frame);
+        }
+        let sa = self.security.policies.at(place)?.outbound.as_ref()?;
+        Some(sa.last_sent + silence)
     }
 
     /// Look at the SA a timer is for: its next deadline, and what to tell. `None` when it is gone or over.
@@ -154,7 +215,7 @@ impl Worker {
                 let reached = sa.look(now);
                 (sa.policy, sa.spi, Direction::Inbound, reached, &sa.life, &mut sa.told_over)
             }
-            Timer::Outbound(place, spi) => {
+            Timer::Outbound(place, spi) | Timer::Keepalive(place, spi) => {
                 let policy = self.security.policies.at_mut(place)?;
                 let sa = policy.outbound.as_mut().filter(|sa| sa.spi == spi)?;
                 let reached = sa.look(now);
@@ -173,6 +234,7 @@ impl Worker {
         let outbound = outbound.map(|sa| (Direction::Outbound, sa.spi, sa.counters));
         let inbound = self.security.inbound.iter().map(|sa| (Direction::Inbound, sa.spi, sa.counters));
         Counters {
+            interfaces: self.links.counters(),
             sas: inbound.chain(outbound).collect(),
             send_errors: self
                 .security
@@ -182,6 +244,17 @@ impl Worker {
                 .collect(),
             ..self.counters.clone()
         }
+    }
+
+    /// How many frames are inside: waiting for an SA or for the rest of their fragments.
+    pub fn held(&self) -> usize {
+        let waiting: usize = self.security.policies.iter().map(|policy| policy.waiting.len()).sum();
+        waiting + self.released.len() + self.gave_up.len() + self.security.reassembly.frames()
+    }
+
+    /// ICMP errors sent, and errors not sent because one of their kind just was.
+    pub fn icmp_errors(&self) -> (u64, u64) {
+        (self.links.limiter.sent, self.links.limiter.suppressed)
     }
 
     /// Let a policy's outbound SA go on from `seq`, as a node does that takes over from another, or as a test does

@@ -41,6 +41,7 @@ pub struct HostOutput {
 impl Worker {
     /// Seal the IP packets in `batch` (one a frame, from its first byte on; what follows the packet is cut off).
     pub fn seal_ip(&mut self, now: Instant, batch: &mut Batch, out: &mut HostOutput) {
+        self.depart_waiting(now, &mut out.notices);
         let mut steps = std::mem::take(&mut self.steps);
         for mut frame in batch.drain(..) {
             let headers = match Headers::read(frame.bytes()) {
@@ -68,6 +69,7 @@ impl Worker {
     /// Open the ESP in `batch`, plain or in UDP; what is none is passed by as it is.
     pub fn open_ip(&mut self, now: Instant, batch: &mut Batch, out: &mut HostOutput) {
         let mut steps = std::mem::take(&mut self.steps);
+        self.security.give_up_fragments(now, &mut steps);
         for mut frame in batch.drain(..) {
             match Headers::read(frame.bytes()) {
                 Err(cause) => steps.push(Step::Lost(frame, cause, None)),
@@ -82,6 +84,14 @@ impl Worker {
         self.hand_out(steps, done, out);
     }
 
+    /// Let out what waits for the rest of its fragments, as lost to `reassembly-timeout`: no more will come.
+    pub fn flush_ip(&mut self, out: &mut HostOutput) {
+        let mut done = std::mem::take(&mut self.done);
+        self.security.give_up_fragments(Instant::MAX, &mut done);
+        let steps = std::mem::take(&mut self.steps);
+        self.hand_out(steps, done, out);
+    }
+
     fn open_one(
         &mut self,
         now: Instant,
@@ -90,7 +100,13 @@ impl Worker {
         steps: &mut Vec<Step>,
         out: &mut HostOutput,
     ) {
-        match locate(frame.bytes(), &headers, &self.security.udp_ports) {
+        let mut located = locate(frame.bytes(), &headers, &self.security.udp_ports);
+        if located == Located::Fragment {
+            let Some(whole) = self.security.gather(now, frame, &headers, steps) else { return };
+            (frame, headers) = whole;
+            located = locate(frame.bytes(), &headers, &self.security.udp_ports);
+        }
+        match located {
             Located::Esp { at, end } => {
                 frame.truncate(end);
                 headers.len = end as u32;

@@ -222,7 +222,7 @@ mod tests {
     fn prefix() -> impl Strategy<Value = Prefix> {
         prop_oneof![
             (0u32..8, 0u8..=32).prop_map(|(host, len)| {
-                Prefix::new(std::net::Ipv4Addr::from_bits(0x0a00_0000 | host * 0x0101).into(), len)
+                Prefix::new(std::net::Ipv4Addr::from_bits(0x0a00_0000 | (host * 0x0101)).into(), len)
                     .unwrap()
                     .trunc()
             }),
@@ -258,7 +258,7 @@ mod tests {
         let ports = proptest::option::of((0u16..8, 0u16..8));
         (0u128..8, 0u128..8, any::<bool>(), prop_oneof![Just(6u8), Just(17), Just(1)], ports).prop_map(
             |(src, dst, ipv4, protocol, ports)| {
-                let place = |host: u128| if ipv4 { 0x0a00_0000 | host * 0x0101 } else { host };
+                let place = |host: u128| if ipv4 { 0x0a00_0000 | (host * 0x0101) } else { host };
                 Flow { src: place(src), dst: place(dst), ipv4, protocol, ports }
             },
         )

@@ -32,6 +32,8 @@ pub struct Outbound {
     pub counters: SaCounters,
     /// Its limits.
     pub life: Life,
+    /// When it last sent something.
+    pub last_sent: Instant,
     /// Its end was told.
     pub told_over: bool,
     next_seq: u64,
@@ -81,6 +83,7 @@ impl Outbound {
             mtu: spec.mtu,
             counters: SaCounters::default(),
             life: Life::new(now, spec.lifetime),
+            last_sent: now,
             told_over: false,
             next_seq: 1,
             last_seq,

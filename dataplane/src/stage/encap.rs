@@ -106,6 +106,7 @@ pub fn prepare(
     }
     let numbered = sa.number()?;
     tell(sa, supplies, numbered.expiry);
+    sa.last_sent = supplies.now;
     sa.counters.packets += 1;
     sa.counters.bytes += u64::from(headers.len);
     write_text_end(sa, frame, headers, &shape);
@@ -267,6 +268,25 @@ pub fn finish(frame: &mut Frame, plan: &Plan) {
     let pseudo = checksum::add(addresses, checksum::add(u16::from(protocol::UDP), datagram.len() as u16));
     let sum = !checksum::add(pseudo, checksum::sum(datagram));
     datagram[6..8].copy_from_slice(&(if sum == 0 { 0xffff } else { sum }).to_be_bytes());
+}
+
+/// The packet that keeps a NAT's mapping alive: the SA's outer headers and one byte (RFC 3948 section 2.3). `None` for
+/// an SA that is not in UDP.
+pub fn keepalive(sa: &Outbound, pool: &mut Pool) -> Option<Frame> {
+    let front = sa.template.before_spi();
+    if sa.template.udp_len() == 0 {
+        return None;
+    }
+    let mut frame = pool.take(front + 1)?;
+    if !frame.grow_back(front + 1) {
+        return None;
+    }
+    if let Some(last) = frame.bytes_mut().last_mut() {
+        *last = 0xff;
+    }
+    sa.template.write(frame.bytes_mut(), Outer { traffic_class: 0, df: false, identification: 0 });
+    finish(&mut frame, &Plan { at: front as u32, len: 1, seq_hi: 0, done: true });
+    Some(frame)
 }
 
 fn tell(sa: &Outbound, supplies: &mut Supplies<'_>, expiry: Option<Expiry>) {
