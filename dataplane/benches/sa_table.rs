@@ -1,6 +1,4 @@
 //! What finding an inbound SA by its SPI costs, for one SA and for a million of them in random order.
-//!
-//! All SAs are given one key, so that what is measured is the table, not the memory of keys.
 
 use std::hint::black_box;
 use std::net::IpAddr;

@@ -236,10 +236,8 @@ impl Security {
 
     /// Give up the fragments whose time is over.
     pub fn give_up_fragments(&mut self, now: Instant, steps: &mut Vec<Step>) {
-        if self.reassembly.frames() > 0 {
-            self.reassembly.expire(now, &mut self.lost_pieces);
-            steps.extend(self.lost_pieces.drain(..).map(|(frame, cause)| Step::Lost(frame, cause, None)));
-        }
+        self.reassembly.expire(now, &mut self.lost_pieces);
+        steps.extend(self.lost_pieces.drain(..).map(|(frame, cause)| Step::Lost(frame, cause, None)));
     }
 
     /// Prepare the ESP at `esp_at` of a whole packet to be opened.

@@ -161,7 +161,7 @@ impl Worker {
         let sa = Outbound::new(now, id, spec, self.security.engine, self.config.ttl)?;
         let place = self.security.policies.place(id);
         self.lifetimes.set(sa.life.deadline(), Timer::Outbound(place, sa.spi));
-        if let Some(silence) = self.config.keepalive.filter(|_| sa.template.udp_len() > 0) {
+        if let Some(silence) = self.silence().filter(|_| sa.template.udp_len() > 0) {
             self.lifetimes.set(now + silence, Timer::Keepalive(place, sa.spi));
         }
         if let Some(policy) = self.security.policies.at_mut(place) {
@@ -194,9 +194,14 @@ impl Worker {
         self.security.bury(notices);
     }
 
+    /// How long an SA behind a NAT may be silent; never no time at all, which would be for ever due.
+    fn silence(&self) -> Option<Duration> {
+        self.config.keepalive.filter(|silence| !silence.is_zero())
+    }
+
     /// Send a keepalive if the SA was silent; when to look again.
     fn keep_alive(&mut self, now: Instant, place: PolicyRef, spi: Spi) -> Option<Instant> {
-        let silence = self.config.keepalive?;
+        let silence = self.silence()?;
         let sa = self.security.policies.at_mut(place)?.outbound.as_mut().filter(|sa| sa.spi == spi)?;
         if now - sa.last_sent >= silence {
             sa.last_sent = now;

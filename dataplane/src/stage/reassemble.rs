@@ -401,6 +401,8 @@ mod tests {
         assert_eq!((lost.len(), reassembly.frames()), (5, 0));
         take(&mut reassembly, late, &mut lost);
         assert_eq!(causes(&lost), [Cause::ReassemblyConflict; 6]);
+        reassembly.expire(Instant::ZERO + Duration::from_s(1), &mut lost);
+        assert_eq!((reassembly.deadline(), reassembly.held), (None, 0), "forgotten in the end");
     }
 
     #[test]
