@@ -1,6 +1,7 @@
 //! The protocols as pure state machines: `(now, event) -> actions`.
 #![forbid(unsafe_code)]
 
+pub mod arp;
 pub mod crypto_map;
 pub mod host;
 pub mod hsrp;

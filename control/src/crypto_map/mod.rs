@@ -20,6 +20,7 @@ use std::net::Ipv4Addr;
 use espalier_wire::plane::{Command, PolicyId, Rule, RuleAction, Selector, Unprotected};
 use espalier_wire::{Cause, IfIndex, Instant, Ipv4Prefix};
 
+pub use crate::hsrp::GroupState;
 use crate::profile::{Profile, ReverseRoutes as InjectWith, Withdrawal};
 use crate::rri::{ReverseRoutes, VpnRoute};
 
@@ -97,17 +98,6 @@ impl Map {
         };
         self.lines.iter().map(rule).collect()
     }
-}
-
-/// A redundancy group's state as its clients see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the states of RFC 2281, in a client's words")]
-pub enum GroupState {
-    Init,
-    Backup,
-    Speak,
-    Standby,
-    Active,
 }
 
 /// What can happen to the crypto maps.
