@@ -337,6 +337,12 @@ impl Command {
         self.bound.iter().filter(move |bound| !bound.keyword && bound.name == name).map(|bound| bound.word)
     }
 
+    /// The keyword right before the argument `name`.
+    pub(super) fn keyword_before(&self, name: &str) -> Option<&'static str> {
+        let word = self.bound(name).next()?.checked_sub(1)?;
+        self.keywords().find(|(_, at)| *at == word).map(|(keyword, _)| keyword)
+    }
+
     fn text_of(&self, word: usize) -> &str {
         self.words.get(word).and_then(|span| self.line.text.get(span.clone())).unwrap_or("")
     }
