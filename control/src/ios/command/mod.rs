@@ -219,6 +219,10 @@ impl Editor<'_> {
             Form::No => format!("no {text}"),
             Form::Default => return,
         };
+        self.note(command, context, text);
+    }
+
+    fn note(&mut self, command: &Command, context: String, text: String) {
         self.config.ignored.push(Ignored { place: command.place(), context, text });
     }
 

@@ -65,7 +65,7 @@ pub struct Ignored {
     pub place: Place,
     /// The command of the mode it stands in (`line con 0`); empty at the outermost.
     pub context: String,
-    /// The command, its words separated by one blank.
+    /// The command, keywords in full; empty for the command that opens `context` itself.
     pub text: String,
 }
 
