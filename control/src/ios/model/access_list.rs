@@ -238,3 +238,21 @@ impl fmt::Display for PortMatch {
         }
     }
 }
+
+impl fmt::Display for AccessListRule {
+    /// As extended lists print it, behind `permit` or `deny`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.protocol, self.source)?;
+        if let Some(port) = self.source_port {
+            write!(f, " {port}")?;
+        }
+        write!(f, " {}", self.destination)?;
+        if let Some(port) = self.destination_port {
+            write!(f, " {port}")?;
+        }
+        if let Some(kind) = self.icmp_type {
+            write!(f, " {kind}")?;
+        }
+        f.write_str(if self.established { " established" } else { "" })
+    }
+}

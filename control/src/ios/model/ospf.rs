@@ -180,3 +180,13 @@ impl FromStr for Area {
         number.map_or_else(|| s.parse::<Ipv4Addr>().map(|a| Self(a.to_bits())), |n| Ok(Self(n)))
     }
 }
+
+impl MetricType {
+    /// 1 or 2.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Type1 => 1,
+            Self::Type2 => 2,
+        }
+    }
+}
