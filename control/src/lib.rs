@@ -6,6 +6,7 @@ pub mod crypto_map;
 pub mod host;
 pub mod hsrp;
 pub mod ike;
+pub mod ios;
 pub mod machine;
 pub mod ospf;
 pub mod profile;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use espalier_wire::{Ipv4Prefix, Mac};
 
-use super::diagnostic::{Diagnostic, nearest};
+use super::diagnostic::{Diagnostic, distance, nearest};
 use super::model::{Area, InterfaceKind, InterfaceName, PORT_NAMES};
 use super::syntax::{Kind, Label, Net, readable};
 use super::text::{Line, Place};
@@ -49,6 +49,8 @@ struct Bound {
 pub(super) struct Miss {
     /// The first word that fits nowhere; the number of words when the line ends too early.
     pub word: usize,
+    /// Whether it abbreviates more than one keyword.
+    pub ambiguous: bool,
     /// The diagnostic.
     pub diagnostic: Box<Diagnostic>,
 }
@@ -73,7 +75,12 @@ pub(super) struct Walk<'a> {
 
 impl Walk<'_> {
     /// Through `net` from `start`; `syntaxes` is the table for messages.
-    pub(super) fn through(&self, net: &Net, start: usize, syntax: &dyn Fn(usize) -> &'static str) -> Result<Command, Miss> {
+    pub(super) fn through(
+        &self,
+        net: &Net,
+        start: usize,
+        syntax: &dyn Fn(usize) -> &'static str,
+    ) -> Result<Command, Miss> {
         let mut threads = self.free(net, vec![Thread { state: start, bound: Vec::new() }]);
         for at in 0..self.words.len() {
             let next = self.step(net, &threads, at).map_err(|candidates| self.ambiguous(at, &candidates))?;
@@ -87,7 +94,8 @@ impl Walk<'_> {
             let negated = state.negated.filter(|_| self.form != Form::Set);
             Some((state.complete.or(negated)?, thread.bound.clone()))
         });
-        let (index, bound) = complete.ok_or_else(|| self.unexpected(net, &threads, self.words.len(), syntax))?;
+        let (index, bound) =
+            complete.ok_or_else(|| self.unexpected(net, &threads, self.words.len(), syntax))?;
         Ok(Command { form: self.form, index, line: Arc::clone(self.line), words: self.words.to_vec(), bound })
     }
 
@@ -155,24 +163,30 @@ impl Walk<'_> {
 
     fn ambiguous(&self, at: usize, candidates: &[&str]) -> Miss {
         let message = format!("ambiguous: `{}` abbreviates {}", self.text(at), quoted(candidates, "and"));
-        Miss { word: at, diagnostic: Box::new(Diagnostic::error(&self.place(at), message)) }
+        Miss { word: at, ambiguous: true, diagnostic: Box::new(Diagnostic::error(&self.place(at), message)) }
     }
 
-    fn unexpected(&self, net: &Net, threads: &[Thread], at: usize, syntax: &dyn Fn(usize) -> &'static str) -> Miss {
+    fn unexpected(
+        &self,
+        net: &Net,
+        threads: &[Thread],
+        at: usize,
+        syntax: &dyn Fn(usize) -> &'static str,
+    ) -> Miss {
         let states = || threads.iter().filter_map(|thread| net.states.get(thread.state));
         let labels: Vec<(Label, usize)> =
             states().flat_map(|s| s.edges.iter().map(|(label, _)| (*label, s.command))).collect();
         let word = self.text(at);
-        let message = match (at < self.words.len(), at) {
-            (false, _) => format!("incomplete command: {} expected", expected(&labels)),
-            (true, 0) => format!("unknown command `{word}`"),
-            (true, _) => labels
-                .iter()
-                .find_map(|(label, _)| label.refusal(word))
-                .unwrap_or_else(|| format!("`{word}` does not fit behind `{}`", self.text(at - 1))),
+        let refusal = labels.iter().find_map(|(label, _)| label.refusal(word)).filter(|_| at > 0);
+        let (message, advice) = match (at < self.words.len(), at, refusal) {
+            (false, ..) => (format!("incomplete command: {} expected", expected(&labels)), false),
+            (true, 0, _) => (format!("unknown command `{word}`"), true),
+            (true, _, Some(refusal)) => (refusal, false),
+            (true, _, None) => (format!("`{word}` does not fit behind `{}`", self.text(at - 1)), true),
         };
         let diagnostic = Diagnostic::error(&self.place(at), message);
-        Miss { word: at, diagnostic: Box::new(advise(diagnostic, word, &labels, at, syntax)) }
+        let diagnostic = if advice { advise(diagnostic, word, &labels, at, syntax) } else { diagnostic };
+        Miss { word: at, ambiguous: false, diagnostic: Box::new(diagnostic) }
     }
 }
 
@@ -185,9 +199,11 @@ fn advise(
     syntax: &dyn Fn(usize) -> &'static str,
 ) -> Diagnostic {
     let near = nearest(word, labels.iter().filter_map(|(label, _)| label.keyword()));
-    let owner = |keyword: &str| labels.iter().find(|(label, _)| label.keyword() == Some(keyword)).map(|(_, c)| *c);
+    let owner =
+        |keyword: &str| labels.iter().find(|(label, _)| label.keyword() == Some(keyword)).map(|(_, c)| *c);
     match near.first() {
-        Some(best) if at == 0 => diagnostic.help(format!("did you mean {}?", quoted(&near, "or")))
+        Some(best) if at == 0 => diagnostic
+            .help(format!("did you mean {}?", quoted(&near, "or")))
             .and_help(owner(best).filter(|_| near.len() == 1).map(|c| format!("({})", readable(syntax(c))))),
         Some(best) => {
             let whole = owner(best).map_or_else(String::new, |c| format!(" ({})", readable(syntax(c))));
@@ -212,13 +228,11 @@ impl Diagnostic {
     }
 }
 
-/// The keyword that shares the longest beginning with `word`, the first of equals.
+/// The keyword that shares the longest beginning with `word`, the most alike of equals.
 fn closest(word: &str, keywords: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     let word = word.to_ascii_lowercase();
     let shared = |k: &str| k.bytes().zip(word.bytes()).take_while(|(a, b)| a == b).count();
-    let mut all: Vec<&str> = keywords.collect();
-    all.sort_unstable();
-    all.into_iter().rev().max_by_key(|k| shared(k)).filter(|k| shared(k) > 0)
+    keywords.min_by_key(|keyword| (std::cmp::Reverse(shared(keyword)), distance(&word, keyword), *keyword))
 }
 
 /// What could stand somewhere, a dozen at most.
@@ -229,7 +243,11 @@ fn expected(labels: &[(Label, usize)]) -> String {
     match names.len() {
         0 => "the end of the line".to_owned(),
         1..=12 => names.join(", "),
-        more => format!("{} or {} others", names.iter().take(11).cloned().collect::<Vec<_>>().join(", "), more - 11),
+        more => format!(
+            "{} or {} others",
+            names.iter().take(11).cloned().collect::<Vec<_>>().join(", "),
+            more - 11
+        ),
     }
 }
 
@@ -333,6 +351,11 @@ impl Command {
         self.bound.iter().filter(|bound| bound.keyword).map(|bound| (bound.name, bound.word))
     }
 
+    /// How many keywords are not written in full.
+    pub(super) fn abbreviated(&self) -> usize {
+        self.keywords().filter(|(keyword, at)| !self.text_of(*at).eq_ignore_ascii_case(keyword)).count()
+    }
+
     fn bound<'a>(&'a self, name: &'a str) -> impl Iterator<Item = usize> + 'a {
         self.bound.iter().filter(move |bound| !bound.keyword && bound.name == name).map(|bound| bound.word)
     }
@@ -365,7 +388,10 @@ impl Command {
     /// The argument `name`, which this form needs.
     pub(super) fn word(&self, name: &str) -> Done<&str> {
         self.maybe(name).ok_or_else(|| {
-            Box::new(Diagnostic::error(&self.place(), format!("incomplete command: {} expected", name.to_ascii_uppercase())))
+            Box::new(Diagnostic::error(
+                &self.place(),
+                format!("incomplete command: {} expected", name.to_ascii_uppercase()),
+            ))
         })
     }
 

@@ -39,7 +39,10 @@ pub fn parse_bytes(file: &str, bytes: &[u8]) -> Result<Parsed, Vec<Diagnostic>> 
     match std::str::from_utf8(bytes) {
         Ok(text) => parse(file, text),
         Err(error) => {
-            let good = bytes.get(..error.valid_up_to()).and_then(|good| std::str::from_utf8(good).ok()).unwrap_or("");
+            let good = bytes
+                .get(..error.valid_up_to())
+                .and_then(|good| std::str::from_utf8(good).ok())
+                .unwrap_or("");
             let line = text::lines(file, good).pop().unwrap_or_else(|| empty(file));
             let end = line.text.len();
             Err(vec![Diagnostic::error(&Place::new(&line, end..end), "the text is not UTF-8 from here on")])
@@ -71,7 +74,8 @@ impl Config {
         let mut diagnostics = read(&mut next, at, text::lines(origin, lines));
         // What was odd before is not these lines' fault.
         let before = check(self);
-        diagnostics.extend(check(&next).into_iter().filter(|d| !before.iter().any(|b| b.message == d.message)));
+        diagnostics
+            .extend(check(&next).into_iter().filter(|d| !before.iter().any(|b| b.message == d.message)));
         if diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
             return Err(diagnostics);
         }
@@ -90,7 +94,9 @@ impl Config {
             }
             let names: Vec<String> = self.interfaces.iter().map(|i| i.name.to_string()).collect();
             let message = format!("{} has no interface {name}", self.hostname());
-            return Err(vec![Diagnostic::error(&place, message).help(format!("it has {}", names.join(", ")))]);
+            return Err(vec![
+                Diagnostic::error(&place, message).help(format!("it has {}", names.join(", "))),
+            ]);
         }
         let mut reader = Reader::new(self, At::Global);
         reader.line(&line);
@@ -177,10 +183,16 @@ impl<'a> Reader<'a> {
 
     fn command(&mut self, walk: &Walk<'_>) {
         let mode = self.editor.at.mode();
-        let found = through(walk, mode).or_else(|inner| match mode {
-            Mode::Global => Err(inner),
-            _ => through(walk, Mode::Global).map_err(|outer| if outer.word > inner.word { outer } else { inner }),
-        });
+        let found = match (through(walk, mode), mode) {
+            (found, Mode::Global) => found,
+            (Err(inner), _) => through(walk, Mode::Global)
+                .map_err(|outer| if outer.word > inner.word { outer } else { inner }),
+            // `ip route` under an interface is the outer command, no abbreviation of `ip route-cache`.
+            (Ok(inner), _) => Ok(through(walk, Mode::Global)
+                .ok()
+                .filter(|outer| outer.abbreviated() < inner.abbreviated())
+                .unwrap_or(inner)),
+        };
         match found {
             Ok(command) => {
                 if let Err(diagnostic) = self.editor.run(&command) {
@@ -201,15 +213,18 @@ impl<'a> Reader<'a> {
     }
 
     fn miss(&mut self, walk: &Walk<'_>, miss: Miss) {
-        let belongs = Mode::ALL.into_iter().filter(|mode| *mode != Mode::Global).find(|mode| through(walk, *mode).is_ok());
+        let belongs = Mode::ALL
+            .into_iter()
+            .filter(|mode| *mode != Mode::Global)
+            .find(|mode| through(walk, *mode).is_ok());
         let first = walk.words.first().cloned().unwrap_or(0..0);
         let text = walk.line.text.get(first.clone()).unwrap_or("").to_ascii_lowercase();
         let mut diagnostic = *miss.diagnostic;
         match belongs {
             Some(_) if self.editor.at == At::Lost => return,
-            Some(mode) if miss.word == 0 => {
+            Some(mode) if miss.word == 0 && !miss.ambiguous => {
                 let message = format!("`{text}` is no command of this mode");
-                diagnostic = Diagnostic::error(&Place::new(walk.line, first), message)
+                diagnostic = Diagnostic::error(&Place::new(walk.line, first.clone()), message)
                     .help(format!("it belongs under `{}`", mode.opener()));
             }
             _ => {}
@@ -242,7 +257,9 @@ fn through(walk: &Walk<'_>, mode: Mode) -> Result<Command, Miss> {
 
 /// Whether commands that begin like this open modes.
 fn opens(text: &str) -> bool {
-    ["interface", "crypto", "router", "line", "track", "ip access-list"].iter().any(|word| text.starts_with(word))
+    ["interface", "crypto", "router", "line", "track", "ip access-list"]
+        .iter()
+        .any(|word| text.starts_with(word))
 }
 
 fn near_opener(word: &str) -> bool {
@@ -254,7 +271,9 @@ fn near_opener(word: &str) -> bool {
 fn is_prompt(text: &str) -> bool {
     let (name, command) = text.trim().split_once('#').unwrap_or(("", ""));
     let command = command.trim_start();
-    !name.is_empty() && !name.contains(char::is_whitespace) && (command.is_empty() || command.starts_with("sh"))
+    !name.is_empty()
+        && !name.contains(char::is_whitespace)
+        && (command.is_empty() || command.starts_with("sh"))
 }
 
 /// Bring the ignored lines into the order in which the printer writes them, so that a configuration that was printed

@@ -169,7 +169,8 @@ impl Build<'_> {
 
     fn word(&mut self, at: usize, word: &'static str) -> usize {
         let to = self.net.state(self.index);
-        let argument = word.strip_prefix('<').and_then(|w| w.strip_suffix('>')).and_then(|w| w.split_once(':'));
+        let argument =
+            word.strip_prefix('<').and_then(|w| w.strip_suffix('>')).and_then(|w| w.split_once(':'));
         let Some((name, kind)) = argument else {
             self.net.edge(at, Label::Keyword(word), to);
             return to;

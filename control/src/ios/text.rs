@@ -73,7 +73,9 @@ pub fn lines(file: &str, text: &str) -> Vec<Arc<Line>> {
     let file: Arc<str> = Arc::from(file);
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
     let texts = text.split(['\n', '\r']).zip(1u32..);
-    texts.map(|(text, number)| Arc::new(Line { file: Arc::clone(&file), number, text: text.into() })).collect()
+    texts
+        .map(|(text, number)| Arc::new(Line { file: Arc::clone(&file), number, text: text.into() }))
+        .collect()
 }
 
 /// The spans of the words of `text`, which whitespace separates. A word that begins with `!` ends the line when it is
@@ -105,7 +107,8 @@ mod tests {
 
     #[test]
     fn every_line_break_counts_once() {
-        let numbers: Vec<_> = lines("f", "a\r\nb\rc\nd").iter().map(|l| (l.number, l.text.to_string())).collect();
+        let numbers: Vec<_> =
+            lines("f", "a\r\nb\rc\nd").iter().map(|l| (l.number, l.text.to_string())).collect();
         assert_eq!(numbers, [(1, "a".into()), (2, "b".into()), (3, "c".into()), (4, "d".into())]);
     }
 

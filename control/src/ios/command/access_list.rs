@@ -28,9 +28,17 @@ macro_rules! rule {
 
 pub(super) const COMMANDS: &[Entry] = &[
     entry(Global, concat!("access-list <standard:1-99> ~ { permit | deny } ", source!()), numbered_standard),
-    entry(Global, concat!("access-list <standard:1300-1999> ~ { permit | deny } ", source!()), numbered_standard),
+    entry(
+        Global,
+        concat!("access-list <standard:1300-1999> ~ { permit | deny } ", source!()),
+        numbered_standard,
+    ),
     entry(Global, concat!("access-list <extended:100-199> ~ { permit | deny } ", rule!()), numbered_extended),
-    entry(Global, concat!("access-list <extended:2000-2699> ~ { permit | deny } ", rule!()), numbered_extended),
+    entry(
+        Global,
+        concat!("access-list <extended:2000-2699> ~ { permit | deny } ", rule!()),
+        numbered_extended,
+    ),
     Entry { mode: Global, syntax: "access-list <number:1-2699> remark <text:text>", act: Act::Ignore },
     entry(Global, "ip access-list standard <name:word>", open_standard),
     entry(Global, "ip access-list extended <name:word>", open_extended),
@@ -78,7 +86,8 @@ fn named(editor: &mut Editor<'_>, command: &Command, kind: AccessListKind) -> Do
     }
     let number = name.parse::<u16>().ok().filter(|n| n.to_string() == name);
     if name.starts_with(|c: char| c.is_ascii_digit()) && number.and_then(AccessList::kind_of) != Some(kind) {
-        return Err(command.error("name", format!("`{name}` cannot name such a list: a number of its kind, or a word")));
+        return Err(command
+            .error("name", format!("`{name}` cannot name such a list: a number of its kind, or a word")));
     }
     open(editor, command, name, kind)
 }
@@ -115,7 +124,9 @@ fn write(editor: &mut Editor<'_>, command: &Command, kind: AccessListKind) -> Do
         return Ok(());
     }
     let rule = match kind {
-        AccessListKind::Standard => AccessListRule::ip(address(command, "source", "source-wildcard")?, AddressMatch::ANY),
+        AccessListKind::Standard => {
+            AccessListRule::ip(address(command, "source", "source-wildcard")?, AddressMatch::ANY)
+        }
         AccessListKind::Extended => rule(command)?,
     };
     let permit = command.has("permit");

@@ -13,7 +13,11 @@ pub(super) const COMMANDS: &[Entry] = &[
     entry(Sub, "description ~ <text:text>", description),
     entry(Sub, "set peer ~ <peer:addr> [default]", peer),
     entry(Sub, "set transform-set ~ { <set:word> }*", transform_sets),
-    entry(Sub, "set pfs ~ [{ group1 | group2 | group5 | group14 | group15 | group16 | group19 | group20 }]", pfs),
+    entry(
+        Sub,
+        "set pfs ~ [{ group1 | group2 | group5 | group14 | group15 | group16 | group19 | group20 }]",
+        pfs,
+    ),
     entry(Sub, "set security-association lifetime seconds ~ <seconds:120-86400>", lifetime_s),
     entry(
         Sub,
@@ -41,7 +45,12 @@ fn map<'a>(editor: &'a mut Editor<'_>, command: &Command) -> Done<&'a mut Crypto
     let at = maps.iter().position(|map| map.name == name).unwrap_or(maps.len());
     if at == maps.len() {
         let place = command.place_of("map");
-        maps.push(CryptoMap { name: name.to_owned(), local_address: None, entries: Default::default(), place });
+        maps.push(CryptoMap {
+            name: name.to_owned(),
+            local_address: None,
+            entries: Default::default(),
+            place,
+        });
     }
     maps.get_mut(at).ok_or_else(|| command.error("map", "no such crypto map"))
 }

@@ -156,7 +156,9 @@ pub fn parse_exec(text: &str) -> Result<Exec, Diagnostic> {
     let syntax = |at: usize| COMMANDS.get(at).map_or("", |(syntax, _)| *syntax);
     let command = walk.through(net, *start, &syntax).map_err(|miss| *miss.diagnostic)?;
     let make = COMMANDS.get(command.index).map(|(_, make)| make);
-    let exec = make.map_or_else(|| Err(command.error("", "no such command")), |make| make(&command)).map_err(|d| *d)?;
+    let exec = make
+        .map_or_else(|| Err(command.error("", "no such command")), |make| make(&command))
+        .map_err(|d| *d)?;
     if negated && !matches!(exec, Exec::Debug { .. }) {
         return Err(*command.error("", "only `debug` has a `no`"));
     }
@@ -169,8 +171,9 @@ mod tests {
 
     #[test]
     fn abbreviations_mean_their_commands() {
-        let cef = |prefix: Option<&str>, detail| {
-            Exec::ShowIpCef { prefix: prefix.map(|p| p.parse().unwrap()), detail }
+        let cef = |prefix: Option<&str>, detail| Exec::ShowIpCef {
+            prefix: prefix.map(|p| p.parse().unwrap()),
+            detail,
         };
         for (text, exec) in [
             ("show standby", Exec::ShowStandby { brief: false }),
@@ -198,7 +201,10 @@ mod tests {
     #[test]
     fn errors_name_the_nearest() {
         let error = |text: &str| parse_exec(text).unwrap_err();
-        assert_eq!(error("show stanby").help.unwrap(), "did you mean `standby`? (show standby [{ brief | all }])");
+        assert_eq!(
+            error("show stanby").help.unwrap(),
+            "did you mean `standby`? (show standby [{ brief | all }])"
+        );
         assert_eq!(error("show crypto i sa").message, "ambiguous: `i` abbreviates `ipsec` and `isakmp`");
         assert!(error("show ip").message.starts_with("incomplete command"));
         assert!(error("no show arp").message.contains("only `debug`"));

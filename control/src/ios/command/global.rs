@@ -37,7 +37,9 @@ fn interface(editor: &mut Editor<'_>, command: &Command) -> Done {
 fn route(editor: &mut Editor<'_>, command: &Command) -> Done {
     let destination = command.prefix("destination", "mask")?;
     if destination.trunc() != destination {
-        return Err(command.error("destination", format!("{} has host bits under its mask", destination.addr())));
+        return Err(
+            command.error("destination", format!("{} has host bits under its mask", destination.addr()))
+        );
     }
     let interface = if command.given("interface") { Some(command.interface("interface")?) } else { None };
     let next_hop = match (interface, command.option("next-hop")?) {

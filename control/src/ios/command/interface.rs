@@ -44,7 +44,9 @@ fn address(editor: &mut Editor<'_>, command: &Command) -> Done {
     }
     let address = command.prefix("address", "mask")?;
     if address.prefix_len() < 31 && [address.network(), address.broadcast()].contains(&address.addr()) {
-        return Err(command.error("address", format!("{} is no host's address under this mask", address.addr())));
+        return Err(
+            command.error("address", format!("{} is no host's address under this mask", address.addr()))
+        );
     }
     match (command.has("secondary"), command.on()) {
         (true, true) if !interface.secondary.contains(&address) => interface.secondary.push(address),
@@ -166,7 +168,8 @@ fn ospf_priority(editor: &mut Editor<'_>, command: &Command) -> Done {
 }
 
 fn ospf_network(editor: &mut Editor<'_>, command: &Command) -> Done {
-    let choices = [("broadcast", OspfNetworkType::Broadcast), ("point-to-point", OspfNetworkType::PointToPoint)];
+    let choices =
+        [("broadcast", OspfNetworkType::Broadcast), ("point-to-point", OspfNetworkType::PointToPoint)];
     ospf(editor, command)?.network = command.choice(&choices).filter(|_| command.on());
     Ok(())
 }

@@ -81,7 +81,12 @@ fn transform_set(editor: &mut Editor<'_>, command: &Command) -> Done {
     let transform = transform(command)?;
     match sets.iter_mut().find(|set| set.name == name) {
         Some(set) => set.transform = transform,
-        None => sets.push(TransformSet { name: name.clone(), transform, mode: None, place: command.place_of("name") }),
+        None => sets.push(TransformSet {
+            name: name.clone(),
+            transform,
+            mode: None,
+            place: command.place_of("name"),
+        }),
     }
     editor.at = At::TransformSet(name);
     Ok(())

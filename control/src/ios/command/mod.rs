@@ -22,8 +22,8 @@ pub use exec::{Debug, Exec, parse_exec};
 use super::diagnostic::Diagnostic;
 use super::matching::{Command, Done, Form};
 use super::model::{
-    AccessList, AccessListKind, Config, CryptoMapEntry, Ignored, Interface, InterfaceName, Ospf, Policy, Track,
-    TransformSet,
+    AccessList, AccessListKind, Config, CryptoMapEntry, Ignored, Interface, InterfaceName, Ospf, Policy,
+    Track, TransformSet,
 };
 use super::syntax::Net;
 
@@ -170,7 +170,8 @@ pub(super) static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let entries: Vec<&'static Entry> = TABLES.into_iter().flatten().collect();
     let mut net = Net::default();
     let starts = Mode::ALL.map(|mode| {
-        let of_mode = entries.iter().enumerate().filter(|(_, e)| e.mode == mode).map(|(at, e)| (at, e.syntax));
+        let of_mode =
+            entries.iter().enumerate().filter(|(_, e)| e.mode == mode).map(|(at, e)| (at, e.syntax));
         (mode, net.add(of_mode))
     });
     Table { entries, net, starts: starts.into() }
@@ -204,7 +205,10 @@ impl Editor<'_> {
             }
             Act::Refuse => {
                 let text = command.canonical();
-                Err(command.error("", format!("`{text}` is IOS, but not modelled here: packets would fare otherwise")))
+                Err(command.error(
+                    "",
+                    format!("`{text}` is IOS, but not modelled here: packets would fare otherwise"),
+                ))
             }
         }
     }

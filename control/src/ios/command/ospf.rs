@@ -4,9 +4,7 @@ use espalier_wire::RouterId;
 
 use super::{At, Editor, Entry, Mode::Global, Mode::Ospf as Sub, entry, put, when};
 use crate::ios::matching::{Command, Done, Form};
-use crate::ios::model::{
-    MetricType, Ospf, OspfNetwork, OspfTimers, Redistribute, RedistributeSource,
-};
+use crate::ios::model::{MetricType, Ospf, OspfNetwork, OspfTimers, Redistribute, RedistributeSource};
 
 pub(super) const COMMANDS: &[Entry] = &[
     entry(Global, "router ospf <process:1-65535>", open),
@@ -72,11 +70,10 @@ fn passive(editor: &mut Editor<'_>, command: &Command) -> Done {
 
 /// Options are added to what is there, and `no` with options takes only them away, as IOS does.
 fn redistribute(editor: &mut Editor<'_>, command: &Command) -> Done {
-    let source = command.choice(&[
-        ("static", RedistributeSource::Static),
-        ("connected", RedistributeSource::Connected),
-    ]);
-    let source = source.ok_or_else(|| command.error("", "incomplete command: `static` or `connected` expected"))?;
+    let source = command
+        .choice(&[("static", RedistributeSource::Static), ("connected", RedistributeSource::Connected)]);
+    let source =
+        source.ok_or_else(|| command.error("", "incomplete command: `static` or `connected` expected"))?;
     let metric = command.option("metric")?;
     let tag = command.option("tag")?;
     let metric_type = command.choice(&[("1", MetricType::Type1), ("2", MetricType::Type2)]);

@@ -55,7 +55,8 @@ fn remove(editor: &mut Editor<'_>, command: &Command) -> Done {
 }
 
 fn version(editor: &mut Editor<'_>, command: &Command) -> Done {
-    editor.interface(command)?.standby.version = command.choice(&[("1", 1), ("2", 2)]).filter(|_| command.on());
+    editor.interface(command)?.standby.version =
+        command.choice(&[("1", 1), ("2", 2)]).filter(|_| command.on());
     Ok(())
 }
 

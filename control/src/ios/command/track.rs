@@ -5,7 +5,11 @@ use crate::ios::matching::{Command, Done};
 use crate::ios::model::{Track, TrackObject};
 
 pub(super) const COMMANDS: &[Entry] = &[
-    entry(Global, "track <number:1-500> ~ interface <interface:if> { line-protocol | ip routing }", interface),
+    entry(
+        Global,
+        "track <number:1-500> ~ interface <interface:if> { line-protocol | ip routing }",
+        interface,
+    ),
     entry(Global, "track <number:1-500> ip route <address:addr> <mask:mask> reachability", route),
     entry(Global, "track <number:1-500>", reopen),
     entry(Sub, "delay ~ { up <up:0-180> | down <down:0-180> }*", delay),
@@ -25,7 +29,8 @@ fn interface(editor: &mut Editor<'_>, command: &Command) -> Done {
     }
     let interface = command.interface("interface")?;
     let protocol = command.has("line-protocol");
-    let object = if protocol { TrackObject::LineProtocol(interface) } else { TrackObject::IpRouting(interface) };
+    let object =
+        if protocol { TrackObject::LineProtocol(interface) } else { TrackObject::IpRouting(interface) };
     open(editor, command, object)
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use espalier_wire::plane::DfBit;
 use espalier_wire::Transform;
+use espalier_wire::plane::DfBit;
 
 use super::{Group, InterfaceName};
 use crate::ios::text::Place;

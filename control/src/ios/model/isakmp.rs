@@ -122,7 +122,9 @@ pub enum KeepaliveMode {
 impl Isakmp {
     /// The key for `peer`: the one with the longest mask, the first of equals.
     pub fn key_for(&self, peer: Ipv4Addr) -> Option<&PreSharedKey> {
-        let serves = |key: &&PreSharedKey| peer.to_bits() & key.mask.to_bits() == key.address.to_bits() & key.mask.to_bits();
+        let serves = |key: &&PreSharedKey| {
+            peer.to_bits() & key.mask.to_bits() == key.address.to_bits() & key.mask.to_bits()
+        };
         self.keys.iter().rev().filter(serves).max_by_key(|key| key.mask.to_bits())
     }
 
@@ -197,8 +199,7 @@ impl Authentication {
 
 impl Group {
     /// Every group taken.
-    pub const ALL: [Self; 8] =
-        [Self(1), Self(2), Self(5), Self(14), Self(15), Self(16), Self(19), Self(20)];
+    pub const ALL: [Self; 8] = [Self(1), Self(2), Self(5), Self(14), Self(15), Self(16), Self(19), Self(20)];
 }
 
 impl Keepalive {

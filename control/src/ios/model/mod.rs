@@ -13,19 +13,23 @@ mod route;
 mod standby;
 
 pub use access_list::{
-    AccessList, AccessListEntry, AccessListKind, AccessListRule, AddressMatch, PORT_NAMES, PortMatch, Protocol,
+    AccessList, AccessListEntry, AccessListKind, AccessListRule, AddressMatch, PORT_NAMES, PortMatch,
+    Protocol,
 };
 pub use crypto::{
-    CryptoMap, CryptoMapEntry, Ipsec, KilobyteLifetime, ReplayWindow, ReverseRoute, TransformMode, TransformSet,
+    CryptoMap, CryptoMapEntry, Ipsec, KilobyteLifetime, ReplayWindow, ReverseRoute, TransformMode,
+    TransformSet,
 };
 pub use interface::{CryptoMapBinding, Duplex, Interface, InterfaceOspf, OspfNetworkType, Speed};
 pub use isakmp::{
-    Authentication, Encryption, Group, Hash, Identity, Isakmp, KeepaliveMode, Keepalive, Policy, PreSharedKey,
+    Authentication, Encryption, Group, Hash, Identity, Isakmp, Keepalive, KeepaliveMode, Policy, PreSharedKey,
 };
 pub use name::{InterfaceKind, InterfaceName, NoInterfaceName};
 pub use ospf::{Area, MetricType, Ospf, OspfNetwork, OspfTimers, Redistribute, RedistributeSource};
 pub use route::{NextHop, StaticRoute, Track, TrackObject};
-pub use standby::{Preempt, Standby, StandbyAddress, StandbyGroup, StandbyTimer, StandbyTimers, StandbyTrack, TrackTarget};
+pub use standby::{
+    Preempt, Standby, StandbyAddress, StandbyGroup, StandbyTimer, StandbyTimers, StandbyTrack, TrackTarget,
+};
 
 use std::collections::BTreeMap;
 
@@ -109,7 +113,8 @@ impl Config {
     /// The HSRP group that `standby … name` calls `name`, and the interface it is on.
     pub fn redundancy_group(&self, name: &str) -> Option<(&Interface, u16, &StandbyGroup)> {
         self.interfaces.iter().find_map(|interface| {
-            let (number, group) = interface.standby.groups.iter().find(|(_, g)| g.name.as_deref() == Some(name))?;
+            let (number, group) =
+                interface.standby.groups.iter().find(|(_, g)| g.name.as_deref() == Some(name))?;
             Some((interface, *number, group))
         })
     }

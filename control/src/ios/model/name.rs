@@ -53,8 +53,9 @@ impl InterfaceKind {
         }
         let short = Self::ALL.iter().find(|kind| kind.short().to_ascii_lowercase() == word);
         short.copied().or_else(|| {
-            let mut hits =
-                Self::ALL.iter().filter(|kind| !word.is_empty() && kind.long().to_ascii_lowercase().starts_with(&word));
+            let mut hits = Self::ALL
+                .iter()
+                .filter(|kind| !word.is_empty() && kind.long().to_ascii_lowercase().starts_with(&word));
             hits.next().copied().filter(|_| hits.next().is_none())
         })
     }
@@ -77,7 +78,12 @@ impl InterfaceKind {
     pub const fn is_ethernet(self) -> bool {
         matches!(
             self,
-            Self::Ethernet | Self::FastEthernet | Self::GigabitEthernet | Self::TenGigabitEthernet | Self::PortChannel | Self::Vlan
+            Self::Ethernet
+                | Self::FastEthernet
+                | Self::GigabitEthernet
+                | Self::TenGigabitEthernet
+                | Self::PortChannel
+                | Self::Vlan
         )
     }
 }

@@ -147,10 +147,14 @@ impl OspfTimers {
     /// From a change to the first computation, to the next, and the longest wait.
     pub fn spans(self) -> [Duration; 3] {
         match self {
-            Self::Spf { delay_s, hold_s } => {
-                [Duration::from_s(delay_s.into()), Duration::from_s(hold_s.into()), Duration::from_s(hold_s.into())]
+            Self::Spf { delay_s, hold_s } => [
+                Duration::from_s(delay_s.into()),
+                Duration::from_s(hold_s.into()),
+                Duration::from_s(hold_s.into()),
+            ],
+            Self::Throttle { start_ms, hold_ms, max_ms } => {
+                [start_ms, hold_ms, max_ms].map(|ms| Duration::from_ms(ms.into()))
             }
-            Self::Throttle { start_ms, hold_ms, max_ms } => [start_ms, hold_ms, max_ms].map(|ms| Duration::from_ms(ms.into())),
         }
     }
 }

@@ -6,7 +6,8 @@ use espalier_wire::plane::DfBit;
 
 use super::Page;
 use crate::ios::model::{
-    CryptoMapEntry, Identity, KeepaliveMode, KilobyteLifetime, Policy, ReplayWindow, ReverseRoute, TransformMode,
+    CryptoMapEntry, Identity, KeepaliveMode, KilobyteLifetime, Policy, ReplayWindow, ReverseRoute,
+    TransformMode,
 };
 
 pub(super) fn isakmp(page: &mut Page<'_>) {

@@ -47,7 +47,8 @@ fn interface(page: &mut Page<'_>, interface: &Interface) {
     page.say_some(" speed ", speed);
     standby(page, &interface.standby);
     if let Some(binding) = &interface.crypto_map {
-        let group = binding.redundancy.as_ref().map_or_else(String::new, |group| format!(" redundancy {group}"));
+        let group =
+            binding.redundancy.as_ref().map_or_else(String::new, |group| format!(" redundancy {group}"));
         page.say(format_args!(" crypto map {}{group}", binding.map));
     }
     page.say_some(" crypto ipsec df-bit ", interface.df_bit.map(df_bit));

@@ -79,7 +79,9 @@ impl Page<'_> {
 
     /// The ignored commands of the outermost mode, before (0) or behind (1) the others.
     fn ignored(&mut self, heading: u8) {
-        for ignored in self.config.ignored.iter().filter(|i| i.context.is_empty() && i.is_heading() == heading) {
+        for ignored in
+            self.config.ignored.iter().filter(|i| i.context.is_empty() && i.is_heading() == heading)
+        {
             self.say(&ignored.text);
         }
     }

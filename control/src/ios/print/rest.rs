@@ -43,7 +43,9 @@ fn process(page: &mut Page<'_>, number: u16, ospf: &Ospf) {
     page.say_some(" auto-cost reference-bandwidth ", ospf.reference_mbps);
     let timers = ospf.timers.map(|timers| match timers {
         OspfTimers::Spf { delay_s, hold_s } => format!("spf {delay_s} {hold_s}"),
-        OspfTimers::Throttle { start_ms, hold_ms, max_ms } => format!("throttle spf {start_ms} {hold_ms} {max_ms}"),
+        OspfTimers::Throttle { start_ms, hold_ms, max_ms } => {
+            format!("throttle spf {start_ms} {hold_ms} {max_ms}")
+        }
     });
     page.say_some(" timers ", timers);
     for redistribute in &ospf.redistribute {
