@@ -54,6 +54,7 @@ impl ArpMachine {
         if reachable.and_then(|i| i.address_for(addr)).is_none() {
             return self.counters.held_lost += lost;
         }
+        let full = self.table.len() >= self.settings.entries;
         match self.table.get_mut(&(iface, addr)).map(|e| &mut e.state) {
             Some(State::Known { mac, .. } | State::Probing { mac, .. }) => {
                 let mac = *mac;
@@ -64,7 +65,7 @@ impl ArpMachine {
                 _ => self.counters.held_lost += lost,
             },
             Some(State::Failed) => self.counters.held_lost += lost,
-            None if self.table.len() >= self.settings.entries => {
+            None if full => {
                 self.counters.table_full += 1;
                 self.counters.held_lost += lost;
             }
