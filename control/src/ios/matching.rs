@@ -199,32 +199,27 @@ fn advise(
     syntax: &dyn Fn(usize) -> &'static str,
 ) -> Diagnostic {
     let near = nearest(word, labels.iter().filter_map(|(label, _)| label.keyword()));
-    let owner =
-        |keyword: &str| labels.iter().find(|(label, _)| label.keyword() == Some(keyword)).map(|(_, c)| *c);
-    match near.first() {
-        Some(best) if at == 0 => diagnostic
-            .help(format!("did you mean {}?", quoted(&near, "or")))
-            .and_help(owner(best).filter(|_| near.len() == 1).map(|c| format!("({})", readable(syntax(c))))),
-        Some(best) => {
-            let whole = owner(best).map_or_else(String::new, |c| format!(" ({})", readable(syntax(c))));
-            diagnostic.help(format!("did you mean {}?{whole}", quoted(&near, "or")))
+    // The whole command, when only one begins like this.
+    let whole = |keyword: &str| {
+        let mut owners: Vec<usize> =
+            labels.iter().filter(|(label, _)| label.keyword() == Some(keyword)).map(|(_, c)| *c).collect();
+        owners.dedup();
+        match owners.as_slice() {
+            [only] => format!(" ({})", readable(syntax(*only))),
+            _ => String::new(),
         }
-        None if at == 0 => {
+    };
+    match near.as_slice() {
+        [only] => diagnostic.help(format!("did you mean `{only}`?{}", whole(only))),
+        [_, ..] => diagnostic.help(format!("did you mean {}?", quoted(&near, "or"))),
+        [] if at == 0 => {
             let closest = closest(word, labels.iter().filter_map(|(label, _)| label.keyword()));
-            diagnostic.and_help(closest.map(|c| format!("the nearest command is `{c}`")))
+            match closest {
+                Some(closest) => diagnostic.help(format!("the nearest command is `{closest}`")),
+                None => diagnostic,
+            }
         }
-        None => diagnostic.help(format!("expected {}", expected(labels))),
-    }
-}
-
-impl Diagnostic {
-    /// The same with `more` behind its advice.
-    fn and_help(mut self, more: Option<String>) -> Self {
-        self.help = match (self.help.take(), more) {
-            (Some(help), Some(more)) => Some(format!("{help} {more}")),
-            (help, more) => help.or(more),
-        };
-        self
+        [] => diagnostic.help(format!("expected {}", expected(labels))),
     }
 }
 
@@ -271,7 +266,7 @@ impl Label {
     fn describe(self) -> Option<String> {
         Some(match self {
             Self::Keyword(keyword) => format!("`{keyword}`"),
-            Self::Argument(_, Kind::InterfaceKind) => return None,
+            Self::Argument(_, Kind::InterfaceType) => return None,
             Self::Argument(_, Kind::InterfaceUnit) => "the interface's number".to_owned(),
             Self::Argument("", _) => return None,
             Self::Argument(name, Kind::Number(low, high)) => format!("{name} <{low}-{high}>"),
@@ -309,7 +304,7 @@ impl Kind {
             Self::Port => port(word).is_some(),
             Self::Area => word.parse::<Area>().is_ok(),
             Self::Interface => word.parse::<InterfaceName>().is_ok(),
-            Self::InterfaceKind => InterfaceKind::of(word).is_some(),
+            Self::InterfaceType => InterfaceKind::of(word).is_some(),
             Self::InterfaceUnit => InterfaceName::with_unit(InterfaceKind::Null, word).is_some(),
         }
     }

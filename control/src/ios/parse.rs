@@ -188,6 +188,7 @@ impl<'a> Reader<'a> {
             (Err(inner), _) => through(walk, Mode::Global)
                 .map_err(|outer| if outer.word > inner.word { outer } else { inner }),
             // `ip route` under an interface is the outer command, no abbreviation of `ip route-cache`.
+            (Ok(inner), _) if inner.abbreviated() == 0 => Ok(inner),
             (Ok(inner), _) => Ok(through(walk, Mode::Global)
                 .ok()
                 .filter(|outer| outer.abbreviated() < inner.abbreviated())

@@ -33,7 +33,7 @@ pub(super) enum Kind {
     /// `if`: an interface name in one word.
     Interface,
     /// The first word of an interface name in two.
-    InterfaceKind,
+    InterfaceType,
     /// The second.
     InterfaceUnit,
 }
@@ -179,7 +179,7 @@ impl Build<'_> {
         self.net.edge(at, Label::Argument(name, kind), to);
         if kind == Kind::Interface {
             let between = self.net.state(self.index);
-            self.net.edge(at, Label::Argument(name, Kind::InterfaceKind), between);
+            self.net.edge(at, Label::Argument(name, Kind::InterfaceType), between);
             self.net.edge(between, Label::Argument("", Kind::InterfaceUnit), to);
         }
         if kind == Kind::Text {
@@ -220,7 +220,7 @@ fn tokens(syntax: &'static str) -> Vec<&'static str> {
     tokens
 }
 
-/// The words a syntax begins with, for messages: keywords up to the first argument or bracket.
+/// A syntax as messages show it, long ones cut short.
 pub(super) fn readable(syntax: &str) -> String {
     let mut out = String::new();
     for (at, part) in syntax.replace("~ ", "").replace("}*", "}").split('<').enumerate() {
@@ -236,7 +236,12 @@ pub(super) fn readable(syntax: &str) -> String {
             _ => out.push_str(part),
         }
     }
-    out.split_whitespace().collect::<Vec<_>>().join(" ")
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    // An access list's entry fills a screen: its beginning is enough to go on.
+    match out.char_indices().nth(90) {
+        Some((cut, _)) => format!("{} …", out.get(..cut).unwrap_or(&out).trim_end()),
+        None => out,
+    }
 }
 
 #[cfg(test)]

@@ -10,43 +10,44 @@ use crate::ios::model::{
 
 macro_rules! source {
     () => {
-        "{ any | host <source:addr> | <source:addr> [<source-wildcard:wildcard>] } [log]"
+        "{ permit | deny } { any | host <source:addr> | <source:addr> [<source-wildcard:wildcard>] } [log] ]"
     };
 }
 
 macro_rules! rule {
     () => {
-        "{ ip | ahp | eigrp | esp | gre | icmp | igmp | ipinip | nos | ospf | pcp | pim | tcp | udp | <protocol:0-255> } \
+        "{ permit | deny } { ip | ahp | eigrp | esp | gre | icmp | igmp | ipinip | nos | ospf | pcp | pim | tcp | udp | <protocol:0-255> } \
          { any | host <source:addr> | <source:addr> <source-wildcard:wildcard> } \
          [{ eq <source-port:port> | neq <source-port:port> | lt <source-port:port> | gt <source-port:port> | \
          range <source-port:port> <source-last:port> }] \
          { any | host <destination:addr> | <destination:addr> <destination-wildcard:wildcard> } \
          [{ eq <port:port> | neq <port:port> | lt <port:port> | gt <port:port> | range <port:port> <last:port> | \
-         echo | echo-reply | unreachable | time-exceeded | <icmp:0-255> }] [established] [log]"
+         echo | echo-reply | unreachable | time-exceeded | <icmp:0-255> }] [established] [log] ]"
     };
 }
 
 pub(super) const COMMANDS: &[Entry] = &[
-    entry(Global, concat!("access-list <standard:1-99> ~ { permit | deny } ", source!()), numbered_standard),
-    entry(
-        Global,
-        concat!("access-list <standard:1300-1999> ~ { permit | deny } ", source!()),
-        numbered_standard,
-    ),
-    entry(Global, concat!("access-list <extended:100-199> ~ { permit | deny } ", rule!()), numbered_extended),
-    entry(
-        Global,
-        concat!("access-list <extended:2000-2699> ~ { permit | deny } ", rule!()),
-        numbered_extended,
-    ),
+    entry(Global, concat!("access-list <standard:1-99> [ ", source!()), numbered_standard),
+    entry(Global, concat!("access-list <standard:1300-1999> [ ", source!()), numbered_standard),
+    entry(Global, concat!("access-list <extended:100-199> [ ", rule!()), numbered_extended),
+    entry(Global, concat!("access-list <extended:2000-2699> [ ", rule!()), numbered_extended),
     Entry { mode: Global, syntax: "access-list <number:1-2699> remark <text:text>", act: Act::Ignore },
     entry(Global, "ip access-list standard <name:word>", open_standard),
     entry(Global, "ip access-list extended <name:word>", open_extended),
-    entry(StandardList, concat!("[<sequence:1-2147483647>] ~ { permit | deny } ", source!()), standard),
-    entry(ExtendedList, concat!("[<sequence:1-2147483647>] ~ { permit | deny } ", rule!()), extended),
+    entry(StandardList, concat!("[<sequence:1-2147483647>] [ ", source!()), standard),
+    entry(ExtendedList, concat!("[<sequence:1-2147483647>] [ ", rule!()), extended),
     Entry { mode: StandardList, syntax: "remark <text:text>", act: Act::Ignore },
     Entry { mode: ExtendedList, syntax: "remark <text:text>", act: Act::Ignore },
 ];
+
+/// Whether nothing but the list or the entry is named, which only a `no` form may do.
+fn is_bare(command: &Command) -> Done<bool> {
+    let bare = !command.has("permit") && !command.has("deny");
+    if bare && command.on() {
+        return Err(command.error("", "incomplete command: `permit` or `deny` expected"));
+    }
+    Ok(bare)
+}
 
 fn numbered_standard(editor: &mut Editor<'_>, command: &Command) -> Done {
     numbered(editor, command, command.word("standard")?, AccessListKind::Standard)
@@ -59,7 +60,7 @@ fn numbered_extended(editor: &mut Editor<'_>, command: &Command) -> Done {
 fn numbered(editor: &mut Editor<'_>, command: &Command, number: &str, kind: AccessListKind) -> Done {
     // `099` is list 99.
     let name = number.trim_start_matches('0').to_owned();
-    if !command.on() && !command.has("permit") && !command.has("deny") {
+    if is_bare(command)? {
         editor.config.access_lists.retain(|list| list.name != name);
         return Ok(());
     }
@@ -118,7 +119,7 @@ fn extended(editor: &mut Editor<'_>, command: &Command) -> Done {
 /// Add or take away one entry of the list the editor is in.
 fn write(editor: &mut Editor<'_>, command: &Command, kind: AccessListKind) -> Done {
     let sequence: Option<u32> = command.option("sequence")?;
-    if !command.on() && !command.has("permit") && !command.has("deny") {
+    if is_bare(command)? {
         let sequence: u32 = command.value("sequence")?;
         editor.access_list(command)?.entries.retain(|entry| entry.sequence != sequence);
         return Ok(());
@@ -168,7 +169,8 @@ fn rule(command: &Command) -> Done<AccessListRule> {
     };
     let has_ports = matches!(protocol, Protocol::Number(6 | 17));
     if !has_ports && (source_port.is_some() || destination_port.is_some()) {
-        return Err(command.error("port", format!("{protocol} has no ports: tcp or udp")));
+        let at = if source_port.is_some() { "source-port" } else { "port" };
+        return Err(command.error(at, format!("{protocol} has no ports: tcp or udp")));
     }
     if rule.established && protocol != Protocol::Number(6) {
         return Err(command.error("", "only tcp can be `established`"));

@@ -142,25 +142,25 @@ fn cef(command: &Command) -> Done<Exec> {
 
 /// The exec command in `text`, abbreviated as IOS takes it: `sh crypto isa sa det`. The diagnostic of any other text
 /// names the nearest command.
-pub fn parse_exec(text: &str) -> Result<Exec, Diagnostic> {
+pub fn parse_exec(text: &str) -> Result<Exec, Box<Diagnostic>> {
     let line = text::lines("command", text).into_iter().find(|line| !text::words(&line.text).is_empty());
-    let Some(line) = line else { return Err(Diagnostic::error(&text::Place::default(), "no command")) };
+    let Some(line) = line else {
+        return Err(Box::new(Diagnostic::error(&text::Place::default(), "no command")));
+    };
     let words = text::words(&line.text);
     if line.text.len() > text::LINE_MAX {
-        return Err(Diagnostic::error(&text::Place::new(&line, 0..1), "the line is too long"));
+        return Err(Box::new(Diagnostic::error(&text::Place::new(&line, 0..1), "the line is too long")));
     }
     let negated = words.first().and_then(|span| line.text.get(span.clone())) == Some("no");
     let (form, skip) = if negated { (Form::No, 1) } else { (Form::Set, 0) };
     let walk = Walk { line: &line, words: words.get(skip..).unwrap_or_default(), form };
     let (net, start) = &*NET;
     let syntax = |at: usize| COMMANDS.get(at).map_or("", |(syntax, _)| *syntax);
-    let command = walk.through(net, *start, &syntax).map_err(|miss| *miss.diagnostic)?;
+    let command = walk.through(net, *start, &syntax).map_err(|miss| miss.diagnostic)?;
     let make = COMMANDS.get(command.index).map(|(_, make)| make);
-    let exec = make
-        .map_or_else(|| Err(command.error("", "no such command")), |make| make(&command))
-        .map_err(|d| *d)?;
+    let exec = make.map_or_else(|| Err(command.error("", "no such command")), |make| make(&command))?;
     if negated && !matches!(exec, Exec::Debug { .. }) {
-        return Err(*command.error("", "only `debug` has a `no`"));
+        return Err(command.error("", "only `debug` has a `no`"));
     }
     Ok(exec)
 }

@@ -12,7 +12,7 @@ pub(super) const COMMANDS: &[Entry] = &[
     entry(Interface, "standby version ~ { 1 | 2 }", version),
     entry(Interface, "standby delay ~ { minimum <minimum:0-10000> | reload <reload:0-10000> }*", delay),
     entry(Interface, "standby [<group:0-4095>] ip ~ [<address:addr> [secondary]]", ip),
-    entry(Interface, "standby [<group:0-4095>] priority ~ <priority:0-255>", priority),
+    entry(Interface, "standby [<group:0-4095>] priority ~ <priority:0-255> [preempt]", priority),
     entry(
         Interface,
         "standby [<group:0-4095>] preempt ~ \
@@ -85,7 +85,12 @@ fn ip(editor: &mut Editor<'_>, command: &Command) -> Done {
 }
 
 fn priority(editor: &mut Editor<'_>, command: &Command) -> Done {
-    group(editor, command)?.priority = when(command, || command.value("priority"))?;
+    let group = group(editor, command)?;
+    group.priority = when(command, || command.value("priority"))?;
+    // IOS before 12.1 has both in one command.
+    if command.on() && command.has("preempt") {
+        group.preempt.get_or_insert_default();
+    }
     Ok(())
 }
 

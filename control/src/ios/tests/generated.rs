@@ -96,7 +96,7 @@ fn global() -> impl Strategy<Value = String> {
             format!("crypto map {w} {n} ipsec-isakmp\n set peer {a}\n set pfs group14\n reverse-route remote-peer {a} static")
         }),
         (1u16..9).prop_map(|n| format!("interface FastEthernet{n}/0\n no shutdown")),
-        (1u16..9, vec(interface_line(), 0..5)).prop_map(|(n, l)| format!("interface FastEthernet{n}/0\n {}", l.join("\n "))),
+        (1u16..9, vec(interface_line(), 0..5)).prop_map(|(n, l)| format!("interface FastEthernet{n}/0\n ip address 10.{n}.0.1 255.255.255.0\n {}", l.join("\n "))),
         select(vec!["ip cef", "no ip cef", "version 12.3", "service pad", "line vty 0 4\n login", "ip http server",
             "crypto ipsec security-association lifetime kilobytes disable", "track 4 interface Lo0 ip routing",
             "crypto ipsec transform-set T esp-gcm 192\n mode transport require", "crypto isakmp invalid-spi-recovery"])

@@ -120,7 +120,7 @@ fn mistyped_commands_name_place_and_nearest_command() {
         ),
         (
             "interface Fa0/0\n standby 1 priorty 10",
-            "r.cfg:2:12: `priorty` does not fit behind `1` [did you mean `priority`? (standby [<0-4095>] priority <0-255>)]",
+            "r.cfg:2:12: `priorty` does not fit behind `1` [did you mean `priority`? (standby [<0-4095>] priority <0-255> [preempt])]",
         ),
         ("interface Fa0/0\n standby 1 priority 256", "r.cfg:2:21: 256 is out of range: 0 to 255"),
         ("crypto isakmp keepalive 5", "r.cfg:1:25: 5 is out of range: 10 to 3600"),
@@ -146,6 +146,10 @@ fn mistyped_commands_name_place_and_nearest_command() {
         ("interface Fa0/0\n ip address 1.2.3.4", "r.cfg:2:20: incomplete command: MASK expected"),
         ("ip route 10.1.1.1 255.255.255.0 10.0.0.1", "r.cfg:1:10: 10.1.1.1 has host bits under its mask"),
         ("ip nat inside", "r.cfg:1:1: `ip nat inside` is IOS, but not modelled here"),
+        ("access-list 101", "r.cfg:1:1: incomplete command: `permit` or `deny` expected"),
+        ("access-list 101 permit ip any", "r.cfg:1:30: incomplete command"),
+        ("access-list 101 permit icmp any eq 5 any", "r.cfg:1:36: icmp has no ports: tcp or udp"),
+        ("no access-list 101 permit ip any", "r.cfg:1:33: incomplete command"),
         ("no", "r.cfg:1:1: incomplete command"),
         ("banner motd ^C\nhello", "r.cfg:1:1: the banner is never ended"),
     ] {
