@@ -411,17 +411,24 @@ impl Hsrp {
         self.with(now, (iface, group), actions, |g, cx| g.enquire(cx));
     }
 
-    /// What is due first: a group's timer, or (`None`) an interface's delay.
-    fn next(&self) -> Option<(Instant, IfIndex, Option<(u16, Timer)>)> {
+    /// What is due first.
+    fn next(&self) -> Option<(Instant, Due)> {
         let timers = |iface: IfIndex, i: &Interface| {
             let groups = i.groups.iter().filter_map(move |(number, g)| {
                 let (at, timer) = g.next_timer()?;
-                Some((at, iface, Some((*number, timer))))
+                Some((at, Due::Group(iface, *number, timer)))
             });
-            groups.chain(i.starts.map(|at| (at, iface, None))).min()
+            groups.chain(i.starts.map(|at| (at, Due::Start(iface)))).min()
         };
         self.interfaces.iter().filter_map(|(iface, i)| timers(*iface, i)).min()
     }
+}
+
+/// Whose time has come. At one instant an interface's own delay ends before its groups' timers.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Start(IfIndex),
+    Group(IfIndex, u16, Timer),
 }
 
 impl Interface {
@@ -461,17 +468,17 @@ impl Machine for Hsrp {
     }
 
     fn timer(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        while let Some((_, iface, what)) = self.next().filter(|(at, _, _)| *at <= now) {
-            match what {
-                Some((group, timer)) => {
+        while let Some((_, due)) = self.next().filter(|(at, _)| *at <= now) {
+            match due {
+                Due::Group(iface, group, timer) => {
                     self.with(now, (iface, group), actions, |g, cx| g.expire(cx, timer));
                 }
-                None => self.delay_over(now, iface, actions),
+                Due::Start(iface) => self.delay_over(now, iface, actions),
             }
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.next().map(|(at, _, _)| at)
+        self.next().map(|(at, _)| at)
     }
 }

@@ -6,7 +6,7 @@
 //! | to | 224.0.0.2, UDP 1985, TTL 1 | 224.0.0.102, UDP 1985, TTL 1 |
 //! | times | whole seconds, 8 bits | milliseconds, 32 bits |
 //! | group | 0 to 255 | 0 to 4095 |
-//! | virtual MAC | 0000.0c07.acXX | 0000.0c9f.fXXX |
+//! | virtual MAC | 0000.0c07.acXX | 0000.0c9f.fggg |
 //! | priority, state numbers | 8 bits; 0 1 2 4 8 16 | 32 bits; 1 to 6 |
 //!
 //! Version 2 has no RFC; its layout is what IOS sends and Wireshark prints.
