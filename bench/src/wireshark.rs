@@ -3,7 +3,8 @@
 //!
 //! The directory holds `esp_sa` and `ikev1_decryption_table` (tables in Wireshark's own format) and `preferences`.
 //! It is its owner's alone (0700, files 0600): whoever reads it reads the traffic. Names of algorithms are those of
-//! Wireshark 4.0, which knows no GMAC and no ChaCha20-Poly1305: such SAs are left out.
+//! Wireshark 4.0, which knows no GMAC and no ChaCha20-Poly1305: such SAs are left out. It knows no extended sequence
+//! numbers either: it opens such packets, but calls GCM's ICV wrong and leaves HMACs unchecked.
 
 use std::fmt::Write as _;
 use std::fs::{self, DirBuilder};
@@ -52,6 +53,17 @@ const fn integrity_name(integrity: Integrity) -> &'static str {
     }
 }
 
+/// What makes Wireshark take an ICV off unchecked: its table has no place for the high half of a sequence number, which
+/// a separate integrity algorithm covers (RFC 4303 section 2.2.1).
+const fn unchecked_name(integrity: Integrity) -> &'static str {
+    match integrity.icv_len() {
+        12 => "ANY 96 bit authentication [no checking]",
+        16 => "ANY 128 bit authentication [no checking]",
+        24 => "ANY 192 bit authentication [no checking]",
+        _ => "ANY 256 bit authentication [no checking]",
+    }
+}
+
 /// Whether Wireshark opens this SA's packets.
 pub const fn knows(cipher: Cipher) -> bool {
     cipher_name(cipher).is_some()
@@ -62,6 +74,8 @@ pub fn esp_sa(sas: &[SaSpec]) -> String {
     let mut table = String::new();
     for sa in sas {
         let Some(cipher) = cipher_name(sa.transform.cipher()) else { continue };
+        let integrity = sa.transform.integrity();
+        let unchecked = sa.esn && integrity != Integrity::Combined;
         let family = if sa.dst.is_ipv4() { "IPv4" } else { "IPv6" };
         // Addresses are left open: Wireshark compares text, and in transport mode they are the packet's own.
         let _ = writeln!(
@@ -69,8 +83,8 @@ pub fn esp_sa(sas: &[SaSpec]) -> String {
             "\"{family}\",\"*\",\"*\",\"0x{:08x}\",\"{cipher}\",\"{}\",\"{}\",\"{}\"",
             sa.spi.0,
             hex(sa.key.bytes()),
-            integrity_name(sa.transform.integrity()),
-            hex(sa.auth_key.bytes()),
+            if unchecked { unchecked_name(integrity) } else { integrity_name(integrity) },
+            if unchecked { String::new() } else { hex(sa.auth_key.bytes()) },
         );
     }
     table

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use espalier::wireshark::knows;
-use espalier_tests::{Scratch, hex, key, missing, packets, peers_are_required, root, sa_toml};
+use espalier_tests::{Scratch, foreign, hex, key, missing, packets, peers_are_required, root, sa_toml};
 use espalier_wire::Transform;
 use espalier_wire::transform::{Cipher, Integrity};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -23,6 +23,12 @@ fn main() {
             trials.push(trial("we open scapy's", transform, &scapy, we_open_scapys));
         }
     }
+    let capture = foreign("esp/02-sunrise-sunset-esp.pcap");
+    let there = capture.is_file();
+    trials.push(
+        Trial::test("a foreign capture opens with its published keys", move || foreign_opens(&capture))
+            .with_ignored_flag(!there),
+    );
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -167,4 +173,20 @@ fn we_open_scapys(transform: Transform) -> Result<(), Failed> {
 
 fn known(transform: Transform, known: bool) -> Result<(), Failed> {
     if known { Ok(()) } else { Err(format!("this scapy does not know {transform}").into()) }
+}
+
+/// A capture of tcpdump's own tests, and the keys published with it: eight pings.
+fn foreign_opens(capture: &Path) -> Result<(), Failed> {
+    let scratch = Scratch::new();
+    let text = "[[sa]]\nspi = 0x12345678\nsrc = \"192.1.2.23\"\ndst = \"192.1.2.45\"\ntransform = \"3des-md5\"\n\
+        key = \"4043434545464649494a4a4c4c4f4f515152525454575758\"\nauth_key = \"87658765876587658765876587658765\"\n";
+    let out = scratch.path("out.pcap");
+    espalier("decap", &scratch.file("sa.toml", text), capture, &out)?;
+    let inner = packets(&out);
+    let pings = inner.iter().filter(|(_, ip)| ip[9] == 1).count();
+    if (inner.len(), pings) == (8, 8) {
+        Ok(())
+    } else {
+        Err(format!("{pings} pings of {}", inner.len()).into())
+    }
 }

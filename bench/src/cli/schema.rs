@@ -11,6 +11,7 @@ use super::{Failure, print};
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Name {
     /// `espalier.esp/1`, of encap and decap
+    #[value(alias = "espalier.esp/1")]
     Esp,
     /// The causes of loss and what each means
     Causes,

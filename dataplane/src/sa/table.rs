@@ -74,6 +74,25 @@ impl SaTable {
         }
     }
 
+    /// The one SA with this SPI, whatever its destination: for unicast the SPI alone may name an SA (RFC 4303
+    /// section 2.1), and a NAT or transport mode changes what the destination reads. `None` when there are several.
+    pub fn only(&self, spi: Spi) -> Option<InboundRef> {
+        let (mut at, mut found) = (self.home(spi.0)?, None);
+        while self.entries[at].spi != 0 {
+            let entry = self.entries[at];
+            if entry.spi == spi.0
+                && let Some(slot) = self.slots.get(entry.slot as usize)
+            {
+                let place = InboundRef { slot: entry.slot, generation: slot.generation };
+                if found.replace(place).is_some() {
+                    return None;
+                }
+            }
+            at = self.next(at);
+        }
+        found
+    }
+
     /// The SA at a place, unless it is gone.
     pub fn at(&self, place: InboundRef) -> Option<&Inbound> {
         let slot = self.slots.get(place.slot as usize)?;
@@ -247,6 +266,10 @@ mod tests {
         let new = table.insert(sa(7, 1));
         assert!(table.at(old).is_none());
         assert_eq!(table.with_spi(Spi(7)), [new]);
+        assert_eq!((table.only(Spi(7)), table.only(Spi(8))), (Some(new), None));
+        let other = table.insert(sa(7, 2));
+        assert_eq!(table.only(Spi(7)), None, "two destinations: the SPI alone does not tell");
+        table.remove(other);
         assert_eq!(table.iter().count(), 1);
     }
 }

@@ -42,7 +42,7 @@ pub fn prepare(
 ) -> Result<(Plan, Opening), Cause> {
     let packet = frame.bytes().get(..headers.len as usize).ok_or(Cause::Malformed)?;
     let esp = packet.get(esp_at..).and_then(|esp| Esp::new_checked(esp).ok()).ok_or(Cause::Malformed)?;
-    let found = table.find(esp.spi(), headers.flow.dst());
+    let found = table.find(esp.spi(), headers.flow.dst()).or_else(|| table.only(esp.spi()));
     let Some((place, sa)) = found.and_then(|place| Some((place, table.at_mut(place)?))) else {
         let (src, dst) = (headers.flow.src(), headers.flow.dst());
         let notice = Notice::UnknownSpi { spi: esp.spi(), src, dst };

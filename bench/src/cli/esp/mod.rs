@@ -70,8 +70,12 @@ pub(super) fn run(arguments: &Arguments, verb: Verb) -> Result<(), Failure> {
         }
         let _ = writeln!(io::stderr(), "warning: {message}; the packets before it were kept");
     }
-    let counts = pass.finish().map_err(|e| output(&e))?;
+    // First the keys: a capture that appears is one that opens.
     keys(&arguments.output, &sas.sas)?;
+    let counts = pass.finish().map_err(|e| output(&e))?;
+    if counts.packets == 0 {
+        let _ = writeln!(io::stderr(), "warning: {input}: no packets in it");
+    }
     let report = Report::new(counts, broken.as_ref());
     print(&if arguments.json { report.json()? } else { report.text(verb, &arguments.output) })
 }
@@ -99,7 +103,7 @@ fn progress(input: &Path) -> indicatif::ProgressBar {
 /// `OUT.keys/` beside OUT, for Wireshark.
 fn keys(output: &Path, sas: &[SaSpec]) -> Result<(), Failure> {
     // A device or a pipe has no place beside it.
-    if !output.is_file() {
+    if output.exists() && !output.is_file() {
         return Ok(());
     }
     let mut dir = output.as_os_str().to_owned();

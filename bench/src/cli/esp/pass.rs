@@ -27,6 +27,17 @@ struct Item {
     packet: Packet,
     link: Option<LinkType>,
     located: Option<Located>,
+    /// The worker has it, or had it.
+    given: bool,
+    /// Its fate is told in this batch.
+    answered: bool,
+}
+
+impl Item {
+    /// Whether it is a fragment that waits for others, or has become part of a packet with them.
+    const fn waits(&self) -> bool {
+        self.given && !self.answered
+    }
 }
 
 /// A worker, what goes in and what comes out.
@@ -90,10 +101,15 @@ impl Pass {
         loop {
             let (read, broken) = self.fill(reader);
             self.announce(reader.interfaces())?;
-            self.through(read);
-            self.write(read)?;
+            // Tags number the packets of the whole capture, from 1: a fragment may wait over many batches.
+            let base = self.counts.packets + 1;
+            self.through(base, read);
+            self.write(base, read)?;
             bar.set_position(position.load(Ordering::Relaxed));
             if broken.is_some() || read < BATCH {
+                self.worker.flush_ip(&mut self.output);
+                self.fates.extend(self.output.packets.drain(..));
+                self.write(self.counts.packets + 1, 0)?;
                 return Ok(broken);
             }
         }
@@ -132,15 +148,17 @@ impl Pass {
         Ok(())
     }
 
-    /// Give the batch's IP packets to the worker; each is tagged with its place in the batch, from 1.
-    fn through(&mut self, read: usize) {
+    /// Give the batch's IP packets to the worker, tagged from `base` on.
+    fn through(&mut self, base: u64, read: usize) {
         self.counts.packets += read as u64;
         let now = self.items.first().map_or(Default::default(), |item| item.packet.time);
-        for (tag, item) in (1..).zip(&self.items[..read]) {
+        for (tag, item) in (base..).zip(&mut self.items[..read]) {
+            item.given = false;
             let Some(located) = &item.located else { continue };
             let ip = item.packet.bytes.get(located.ip.clone()).unwrap_or_default();
             if let Some(mut frame) = self.worker.pool().copy_of(ip) {
                 frame.meta.tag = Tag(tag);
+                item.given = true;
                 self.batch.push(frame);
             }
         }
@@ -152,18 +170,56 @@ impl Pass {
         self.fates.extend(self.output.packets.drain(..));
     }
 
-    /// Write the batch in the order it was read.
-    fn write(&mut self, read: usize) -> Result<(), WriteError> {
-        for n in 0..read {
-            let mut first = true;
-            let tag = Tag(n as u64 + 1);
-            while let Some((frame, fate)) = self.fates.pop_front_if(|(frame, _)| frame.meta.tag == tag) {
-                self.write_fate(n, &frame, fate, first)?;
-                self.worker.pool().put(frame);
-                first = false;
+    /// Write the batch in the order it was read. A packet put together of fragments stands where its last one came.
+    fn write(&mut self, base: u64, read: usize) -> Result<(), WriteError> {
+        let place =
+            |frame: &Frame| frame.meta.tag.0.checked_sub(base).map(|n| n as usize).filter(|n| *n < read);
+        for item in &mut self.items[..read] {
+            item.answered = false;
+        }
+        for (frame, _) in &self.fates {
+            if let Some(n) = place(frame) {
+                self.items[n].answered = true;
             }
-            // A frame that holds no IP packet, or an IP packet longer than any: no SA's business.
-            if first {
+        }
+        let (mut next, mut last) = (0, Tag::NONE);
+        while let Some((frame, fate)) = self.fates.pop_front() {
+            let first = frame.meta.tag != last;
+            let at = match place(&frame) {
+                Some(n) if n >= next => n,
+                _ if !first => next.saturating_sub(1),
+                early => {
+                    // Counted as one that waits, when its batch was written.
+                    self.counts.joined -= u64::from(early.is_none());
+                    self.completing(next, read, fate)
+                }
+            };
+            self.write_before(next, at)?;
+            next = next.max(at + 1).min(read);
+            last = frame.meta.tag;
+            self.write_fate(at, &frame, fate, first)?;
+            self.worker.pool().put(frame);
+        }
+        self.write_before(next, read)
+    }
+
+    /// Where a packet stands that was tagged before `next`: a lost fragment nowhere, a whole packet where the fragment
+    /// came that made it whole, which is the next one that nothing else became of.
+    fn completing(&mut self, next: usize, read: usize, fate: HostFate) -> usize {
+        let last = match fate {
+            HostFate::Drop(_) => None,
+            _ => (next..read).find(|n| self.items[*n].waits()),
+        };
+        self.counts.joined += u64::from(last.is_some());
+        last.unwrap_or(next.saturating_sub(1))
+    }
+
+    /// Write what stands between two packets of the worker's, and count the fragments that wait for others.
+    fn write_before(&mut self, from: usize, to: usize) -> Result<(), WriteError> {
+        for n in from..to {
+            if self.items[n].waits() {
+                self.counts.joined += 1;
+            } else if !self.items[n].given {
                 self.bypass(n)?;
             }
         }

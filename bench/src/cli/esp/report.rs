@@ -23,8 +23,8 @@ const ALWAYS: [Cause; 6] = [
     Cause::Malformed,
 ];
 
-/// Packets counted. `packets = passed + bypassed + dropped`, but that a packet cut for its path MTU passes as several
-/// and is counted once, and fragments that were put together count as one.
+/// Packets counted: `packets = passed + bypassed + dropped + joined`. A packet cut for its path MTU is written as
+/// several and counted once.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub packets: u64,
@@ -32,6 +32,8 @@ pub(super) struct Counts {
     pub passed: u64,
     pub bypassed: u64,
     pub dropped: CauseCounts,
+    /// Fragments that became part of another packet, which is counted in their stead.
+    pub joined: u64,
 }
 
 /// Where a capture broke off.
@@ -61,6 +63,9 @@ pub(in super::super) struct Report {
     bypassed: u64,
     /// Packets lost, by cause.
     dropped: BTreeMap<&'static str, u64>,
+    /// Fragments put together with others before they could be opened; each whole packet counts as its first fragment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    joined: Option<u64>,
     /// Where the capture broke off, if it did; what stood before is in the counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     truncated: Option<Truncated>,
@@ -77,6 +82,7 @@ impl Report {
             passed: counts.passed,
             bypassed: counts.bypassed,
             dropped: told.map(|c| (c.name(), counts.dropped.count(*c))).collect(),
+            joined: Some(counts.joined).filter(|n| *n > 0),
             truncated: broken.map(truncation),
         }
     }
@@ -100,6 +106,9 @@ impl Report {
         ];
         for (name, count) in rows {
             let _ = writeln!(text, "{count:>12}  {name}");
+        }
+        if let Some(count) = self.joined {
+            let _ = writeln!(text, "{count:>12}  fragments put together with others");
         }
         for (cause, count) in self.dropped.iter().filter(|(_, count)| **count > 0) {
             let _ = writeln!(text, "{count:>12}  dropped: {cause}");
