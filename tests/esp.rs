@@ -1,8 +1,9 @@
 //! `espalier encap` and `decap` as a user runs them: round trips, drops by cause, bad input, interruption.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use espalier_tests::{Scratch, packets, root, sa_toml};
 use espalier_wire::Transform;
@@ -56,13 +57,23 @@ fn modes_esn_udp_and_ipv6_return_a_capture_too() {
         sa_toml(Transform::Aes256Sha256, "esn = true\nreplay_window = 1024"),
         sa_toml(Transform::DesMd5, "udp_encap = { src = 4500, dst = 4500 }"),
         sa_toml(Transform::Aes128Gcm, "mode = \"tunnel\"\nreplay_window = 0"),
-        // Neither end of the pings is the SA's: without a selector every packet is sealed all the same.
-        sa_toml(Transform::DesSha1, "mode = \"transport\""),
         v6,
     ];
     for sa in variants {
         assert!(round_trip(&sa, &input).2 == packets(&input), "{sa}");
     }
+}
+
+/// Neither end of the traffic is the SA's: without a selector every packet is sealed all the same, and its SPI alone
+/// finds the SA again. Fragments are no packets for transport mode (RFC 4303 section 3.1.1).
+#[test]
+fn transport_mode_takes_whole_packets_of_any_address() {
+    let sa = sa_toml(Transform::DesSha1, "mode = \"transport\"");
+    let dns = root().join("pcaps/dns.pcap");
+    let (sealed, _, back) = round_trip(&sa, &dns);
+    assert!(back == packets(&dns) && sealed["passed"] == 120);
+    let (sealed, opened, _) = round_trip(&sa, &root().join("pcaps/ping.pcap"));
+    assert_eq!((&sealed["dropped"]["policy-mismatch"], &opened["passed"]), (&30.into(), &30.into()));
 }
 
 #[test]
@@ -180,4 +191,28 @@ fn fragments_that_stay_alone_are_lost_by_name_and_the_books_balance() {
     let lost: u64 = found["dropped"].as_object().unwrap().values().map(n).sum();
     let told = n(&found["passed"]) + n(&found["bypassed"]) + n(&found["joined"]) + lost;
     assert_eq!(n(&found["packets"]), told, "{found}");
+}
+
+#[test]
+fn an_interruption_leaves_nothing_and_exits_130() {
+    let scratch = Scratch::new();
+    let sa = scratch.file("sa.toml", sa_toml(Transform::Aes128Gcm, ""));
+    let out = scratch.path("out.pcap");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_espalier-tested"))
+        .args(["encap", "--sa", sa.to_str().unwrap(), "/dev/stdin", "-o", out.to_str().unwrap()])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A capture that goes on: its header is there, and the pipe stays open.
+    let capture = fs::read(root().join("pcaps/dns.pcap")).unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(&capture).unwrap();
+    let begun = out.with_file_name(format!(".out.pcap.{}.part", child.id()));
+    while !begun.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!begun.exists() && !out.exists());
 }
