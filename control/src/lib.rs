@@ -3,6 +3,7 @@
 
 pub mod arp;
 pub mod crypto_map;
+pub mod event;
 pub mod host;
 pub mod hsrp;
 pub mod ike;
