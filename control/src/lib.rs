@@ -11,6 +11,8 @@ pub mod ios;
 pub mod machine;
 pub mod ospf;
 pub mod profile;
+pub mod rib;
+pub mod router;
 pub mod rri;
 pub mod spelling;
 pub mod track;
