@@ -2,9 +2,12 @@
 
 pub mod capture;
 pub mod cli;
+pub mod drive;
 pub mod manifest;
+pub mod measure;
 pub mod place;
 pub mod sa_file;
 pub mod scenario;
 pub mod staged;
 pub mod wireshark;
+pub mod world;

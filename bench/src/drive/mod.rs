@@ -1,0 +1,3 @@
+//! Who tells the world the time. Only here are clocks read.
+
+pub mod simulated;

@@ -1,0 +1,82 @@
+//! Everything one run left behind, as it happened. Figures are made from it and from nothing else.
+
+use espalier_control::event;
+use espalier_wire::plane::SaSpec;
+use espalier_wire::{Duration, Instant};
+
+use super::ledger::Ledger;
+use crate::wireshark::IkeKey;
+
+/// A router or a segment: a place in [`Recording::nodes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u16);
+
+/// A fault that struck.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "names say it")]
+pub struct Struck {
+    pub at: Instant,
+    /// As the scenario calls it: `shutdown`, `crash` …
+    pub action: &'static str,
+    /// What it struck, as the scenario names it.
+    pub target: String,
+    pub node: NodeId,
+}
+
+/// An event of a router.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "names say it")]
+pub struct Happened {
+    pub at: Instant,
+    pub node: NodeId,
+    pub event: event::Event,
+}
+
+/// The answer to a `show` command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "names say it")]
+pub struct Shown {
+    pub at: Instant,
+    pub router: String,
+    pub command: String,
+    pub text: String,
+}
+
+/// A run.
+#[derive(Debug, Clone)]
+pub struct Recording {
+    /// The scenario's name.
+    pub scenario: String,
+    /// What it says of itself.
+    pub about: String,
+    /// Its seed.
+    pub seed: u64,
+    /// How long it lasted.
+    pub duration: Duration,
+    /// `virtual` or `real`.
+    pub clock: &'static str,
+    /// The routers in file order, then the segments.
+    pub nodes: Vec<String>,
+    /// How many of them are routers.
+    pub routers: usize,
+    /// Who is attached to each segment.
+    pub attached: Vec<Vec<String>>,
+    /// The books.
+    pub ledger: Ledger,
+    /// What struck, by time.
+    pub faults: Vec<Struck>,
+    /// What the routers said, by time.
+    pub events: Vec<Happened>,
+    /// What `show` answered.
+    pub shows: Vec<Shown>,
+    /// Every SA there was.
+    pub sas: Vec<SaSpec>,
+    /// Every phase 1 key.
+    pub ike_keys: Vec<IkeKey>,
+    /// SHA-256 over every frame on every segment: its time, its sender, its bytes.
+    pub digest: [u8; 32],
+    /// What the checkers found wrong: the run fails when there is anything.
+    pub violations: Vec<String>,
+    /// Packets of captures that were no IPv4, and were left out.
+    pub skipped: u64,
+}
