@@ -6,6 +6,7 @@ pub mod drive;
 pub mod manifest;
 pub mod measure;
 pub mod place;
+pub mod report;
 pub mod sa_file;
 pub mod scenario;
 pub mod staged;

@@ -2,9 +2,10 @@
 //! error and exit code 2.
 
 mod esp;
+mod failover;
 mod interrupt;
+mod scenarios;
 mod schema;
-mod side_by_side;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -31,19 +32,29 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Packet-level IPsec: captures through ESP and back. Without a verb: every transform, side by side.
+/// Fails one of two IPsec gateways under traffic and says, to the packet, what was lost, where, why and for how long.
+/// Without a verb: `failover`.
 #[derive(Debug, Parser)]
 #[command(name = "espalier", version, max_term_width = 100)]
-#[command(after_help = "Examples:\n  espalier encap --sa sa.toml in.pcap -o out.pcap\n  \
-    WIRESHARK_CONFIG_DIR=out.pcap.keys tshark -r out.pcap\n  espalier decap --sa sa.toml out.pcap -o back.pcap --json")]
+#[command(after_help = "Examples:\n  espalier                                   the reference network, end to end\n  \
+    espalier subsecond --seeds 100             another scenario, its spread over a hundred seeds\n  \
+    espalier --show '130s 7204VXR-2 show standby' --debug standby\n  \
+    espalier --set 'config.7204VXR-*.FastEthernet0/0=standby 1 timers 1 4'\n  \
+    espalier --out run && WIRESHARK_CONFIG_DIR=run/keys tshark -r run/outside.pcapng\n  \
+    espalier encap --sa sa.toml in.pcap -o out.pcap")]
 struct Arguments {
-    /// None: real traffic through every transform and back, side by side
     #[command(subcommand)]
     verb: Option<Verb>,
+    #[command(flatten)]
+    failover: failover::Arguments,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Run a scenario and print what was lost, where, why and for how long (the verb when none is given)
+    Failover(Box<failover::Arguments>),
+    /// List the built-in scenarios
+    Scenarios(scenarios::Arguments),
     /// Seal the IP packets of a capture in ESP
     Encap(esp::Arguments),
     /// Open the ESP packets of a capture
@@ -62,11 +73,17 @@ pub fn main() -> ExitCode {
         }
     };
     interrupt::watch();
+    let before = arguments.failover;
+    if !before.is_empty() && !matches!(arguments.verb, None | Some(Verb::Failover(_))) {
+        return say(2, "options before the verb belong to failover");
+    }
     let done = match arguments.verb {
+        Some(Verb::Failover(arguments)) => failover::run(&arguments.or(before)),
+        Some(Verb::Scenarios(arguments)) => scenarios::run(&arguments),
         Some(Verb::Encap(arguments)) => esp::run(&arguments, esp::Verb::Encap),
         Some(Verb::Decap(arguments)) => esp::run(&arguments, esp::Verb::Decap),
         Some(Verb::Schema(arguments)) => schema::run(&arguments),
-        None => side_by_side::run(),
+        None => failover::run(&before),
     };
     match done {
         Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,

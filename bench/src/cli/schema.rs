@@ -6,6 +6,7 @@ use espalier_wire::Cause;
 
 use super::esp::Report;
 use super::{Failure, print};
+use crate::report::document::Document;
 
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -13,6 +14,9 @@ enum Name {
     /// `espalier.esp/1`, of encap and decap
     #[value(alias = "espalier.esp/1")]
     Esp,
+    /// `espalier.failover/1`, of failover
+    #[value(alias = "espalier.failover/1")]
+    Failover,
     /// The causes of loss and what each means
     Causes,
 }
@@ -24,11 +28,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match arguments.name {
-        Name::Esp => {
-            let schema = schemars::schema_for!(Report);
-            let text = serde_json::to_string_pretty(&schema).map_err(|e| Failure::Check(e.to_string()))?;
-            print(&(text + "\n"))
-        }
+        Name::Esp => schema(&schemars::schema_for!(Report)),
+        Name::Failover => schema(&schemars::schema_for!(Document<'_>)),
         Name::Causes => {
             let mut text = String::new();
             for cause in Cause::ALL {
@@ -37,4 +38,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             print(&text)
         }
     }
+}
+
+fn schema(schema: &schemars::Schema) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(schema).map_err(|e| Failure::Check(e.to_string()))?;
+    print(&(text + "\n"))
 }

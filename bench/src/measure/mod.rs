@@ -1,4 +1,9 @@
 //! What a run says of itself: the books of every packet, and the figures made from them.
 
+pub mod figures;
 pub mod ledger;
+pub mod outage;
+mod parts;
+pub mod phases;
 pub mod recording;
+pub mod rekeys;

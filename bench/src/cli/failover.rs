@@ -1,0 +1,302 @@
+//! `espalier failover`: run a scenario and say what was lost, where, why and for how long.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use espalier_control::event::{Level, Source};
+use espalier_control::ios::{Exec, parse_exec};
+use espalier_wire::Instant;
+
+use super::{Failure, print};
+use crate::drive::simulated::{self, Options};
+use crate::manifest::Manifest;
+use crate::measure::figures::Figures;
+use crate::measure::recording::Recording;
+use crate::report::document::{Answer, Document, SCHEMA};
+use crate::report::require::Requirement;
+use crate::report::seeds::Runs;
+use crate::report::text::{self, Style};
+use crate::scenario::{Changes, Scenario, quantity};
+use crate::staged::Staged;
+use crate::wireshark;
+
+/// Who tells the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Drive {
+    /// Virtual time, one thread: the same seed gives the same bytes
+    Simulated,
+}
+
+/// The same by the clock's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Clock {
+    /// As `--drive simulated`
+    Virtual,
+}
+
+/// What `--debug` prints as it happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Debug {
+    Standby,
+    Isakmp,
+    Ipsec,
+    Ospf,
+    Track,
+    Arp,
+}
+
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Arguments {
+    /// A built-in's name (`espalier scenarios` lists them) or the path of a .toml file [default: hsrp-ipsec]
+    scenario: Option<String>,
+    /// Who tells the time
+    #[arg(long)]
+    drive: Option<Drive>,
+    /// The same by the clock's name
+    #[arg(long, conflicts_with = "drive")]
+    clock: Option<Clock>,
+    /// Where jitter, cookies, keys and impairments come from; the scenario's own by default
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Run this many seeds, from the scenario's (or --seed) on, on all cores
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    seeds: Option<u64>,
+    /// A capture in place of the scenario's traffic
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Change the scenario: traffic.NAME.rate=1kpps, segment.NAME.loss=0.01, config.ROUTER.INTERFACE="IOS line"
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// Where report.json, SEGMENT.pcapng and keys/ go [default on a terminal: results/local/SCENARIO-SEED]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// JSON on standard output, and nothing else there
+    #[arg(long)]
+    json: bool,
+    /// What a router would answer then: '75s 7204VXR-2 show standby'
+    #[arg(long, value_name = "TIME ROUTER COMMAND")]
+    show: Vec<String>,
+    /// Print debug and log lines as routers print them
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    debug: Vec<Debug>,
+    /// Fail (exit code 1) unless a figure meets this: 'failover.inside-to-remote.tbm_s<10'
+    #[arg(long, value_name = "EXPR")]
+    require: Vec<String>,
+    /// Do not print the report
+    #[arg(long)]
+    no_report: bool,
+}
+
+impl Arguments {
+    /// What stands before the verb belongs to this verb too.
+    pub(super) fn or(self, before: Self) -> Self {
+        let join = |mut a: Vec<String>, b: Vec<String>| {
+            a.extend(b);
+            a
+        };
+        Self {
+            scenario: self.scenario.or(before.scenario),
+            drive: self.drive.or(before.drive),
+            clock: self.clock.or(before.clock),
+            seed: self.seed.or(before.seed),
+            seeds: self.seeds.or(before.seeds),
+            pcap: self.pcap.or(before.pcap),
+            set: join(before.set, self.set),
+            out: self.out.or(before.out),
+            json: self.json || before.json,
+            show: join(before.show, self.show),
+            debug: [before.debug, self.debug].concat(),
+            require: join(before.require, self.require),
+            no_report: self.no_report || before.no_report,
+        }
+    }
+
+    /// Nothing was said.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { scenario, drive, clock, seed, seeds, pcap, set, out, json, show, debug, require, no_report } =
+            self;
+        let options = drive.is_none() && clock.is_none() && seed.is_none() && seeds.is_none();
+        let lists = set.is_empty() && show.is_empty() && debug.is_empty() && require.is_empty();
+        scenario.is_none() && options && lists && pcap.is_none() && out.is_none() && !json && !no_report
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let requirements = read(&arguments.require)?;
+    let shows = arguments.show.iter().map(|s| show(s)).collect::<Result<Vec<_>, _>>()?;
+    let which = arguments.scenario.as_deref().unwrap_or("hsrp-ipsec");
+    let changes =
+        Changes { set: arguments.set.clone(), seed: arguments.seed, pcap: arguments.pcap.clone() };
+    let scenario = Scenario::load(which, &changes).map_err(|m| Failure::Input(m.to_string()))?;
+    for (_, router, command, _) in &shows {
+        if !scenario.routers.iter().any(|r| r.name == *router) {
+            let names: Vec<&str> = scenario.routers.iter().map(|r| r.name.as_str()).collect();
+            let near = crate::place::nearest(router, names);
+            return Err(Failure::Input(format!("--show '… {command}': no router is called \"{router}\"{near}")));
+        }
+    }
+    let out = folder(arguments, &scenario)?;
+    let recording = simulated::run(&scenario, Options { shows, out: out.as_deref() })
+        .map_err(|e| Failure::Input(e.to_string()))?;
+    let figures = Figures::of(&recording);
+    let mut all = vec![figures];
+    if let Some(n) = arguments.seeds {
+        all.extend(more(&scenario, n - 1)?);
+    }
+    let runs = arguments.seeds.map(|_| Runs::of(&all));
+    finish(arguments, &recording, &all, runs, out.as_deref(), &requirements)
+}
+
+fn finish(
+    arguments: &Arguments,
+    recording: &Recording,
+    all: &[Figures],
+    runs: Option<Runs>,
+    out: Option<&Path>,
+    requirements: &[Requirement],
+) -> Result<(), Failure> {
+    let Some(figures) = all.first() else { return Ok(()) };
+    debug(arguments, recording)?;
+    let shows: Vec<Answer> = recording.shows.iter().map(Answer::from).collect();
+    if !arguments.json {
+        for a in &shows {
+            print(&format!("{:.3} s  {}#{}\n{}\n", a.t_s, a.router, a.command, a.text))?;
+        }
+        let style = Style { colour: std::io::stdout().is_terminal() };
+        if !arguments.no_report {
+            print(&text::run(recording, figures, style))?;
+            if let Some(runs) = &runs {
+                print(&format!("\n{}", text::runs(runs, style)))?;
+            }
+        }
+    }
+    let manifest = Manifest::here(recording.clock, Some(recording.seed));
+    let document = Document { schema: SCHEMA, figures, shows, runs, manifest };
+    let json = serde_json::to_string_pretty(&document).map_err(|e| Failure::Check(e.to_string()))? + "\n";
+    if let Some(dir) = out {
+        keep(dir, &json, recording)?;
+        if !arguments.json {
+            print(&format!("Everything is in {}: report.json, a pcapng of each segment, keys/ to open them with.\n", dir.display()))?;
+        }
+    }
+    if arguments.json {
+        print(&json)?;
+    }
+    for run in all {
+        run.check().map_err(Failure::Check)?;
+        for requirement in requirements {
+            requirement.check(run).map_err(Failure::Check)?;
+        }
+    }
+    Ok(())
+}
+
+fn read(texts: &[String]) -> Result<Vec<Requirement>, Failure> {
+    let one = |t: &String| t.parse().map_err(|e| Failure::Input(format!("--require: {e}")));
+    texts.iter().map(one).collect()
+}
+
+/// `TIME ROUTER COMMAND`.
+fn show(text: &str) -> Result<(Instant, String, String, Exec), Failure> {
+    let wrong = |why: String| Failure::Input(format!("--show '{text}': {why}"));
+    let mut words = text.trim().splitn(3, char::is_whitespace);
+    let (Some(time), Some(router), Some(command)) = (words.next(), words.next(), words.next()) else {
+        return Err(wrong("TIME ROUTER COMMAND is wanted, such as '75s 7204VXR-2 show standby'".to_owned()));
+    };
+    let at = quantity::duration(time).map_err(|e| wrong(e.clone()))?;
+    let exec = parse_exec(command.trim()).map_err(|d| wrong(format!("\n{}", d.pretty())))?;
+    if matches!(exec, Exec::Debug { .. }) {
+        return Err(wrong("debug lines are printed by --debug".to_owned()));
+    }
+    Ok((Instant::ZERO + at, router.to_owned(), command.trim().to_owned(), exec))
+}
+
+/// Where the files go, made if need be.
+fn folder(arguments: &Arguments, scenario: &Scenario) -> Result<Option<PathBuf>, Failure> {
+    let own = || {
+        let checkout = Path::new("Cargo.toml").is_file() && Path::new("results").is_dir();
+        let base = if checkout { "results/local" } else { "espalier-out" };
+        Path::new(base).join(format!("{}-{}", scenario.name, scenario.seed))
+    };
+    let wanted = !arguments.json && !arguments.no_report && std::io::stdout().is_terminal();
+    let Some(dir) = arguments.out.clone().or_else(|| wanted.then(own)) else { return Ok(None) };
+    std::fs::create_dir_all(&dir).map_err(|e| Failure::Input(format!("{}: {e}", dir.display())))?;
+    Ok(Some(dir))
+}
+
+fn keep(dir: &Path, json: &str, recording: &Recording) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Failure::Input(format!("{}: {e}", dir.display()));
+    wireshark::write_keys(&dir.join("keys"), &recording.sas, &recording.ike_keys).map_err(failed)?;
+    let mut file = Staged::create(&dir.join("report.json")).map_err(failed)?;
+    file.write_all(json.as_bytes()).map_err(failed)?;
+    file.persist().map_err(failed)
+}
+
+/// The following seeds, on all cores; the result does not depend on how many there are.
+fn more(scenario: &Scenario, n: u64) -> Result<Vec<Figures>, Failure> {
+    let (next, found) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    if i >= n {
+                        break;
+                    }
+                    let scenario = Scenario { seed: scenario.seed + 1 + i, ..scenario.clone() };
+                    let run = simulated::run(&scenario, Options::default()).map(|r| Figures::of(&r));
+                    if let Ok(mut found) = found.lock() {
+                        found.push((i, run));
+                    }
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().unwrap_or_default();
+    found.sort_by_key(|(i, _)| *i);
+    found.into_iter().map(|(_, run)| run.map_err(|e| Failure::Input(e.to_string()))).collect()
+}
+
+/// Debug and log lines, to standard error when standard output is JSON's.
+fn debug(arguments: &Arguments, recording: &Recording) -> Result<(), Failure> {
+    if arguments.debug.is_empty() {
+        return Ok(());
+    }
+    let wanted = |source: Source| {
+        arguments.debug.iter().any(|debug| match debug {
+            Debug::Standby => source == Source::Hsrp,
+            Debug::Isakmp => source == Source::Ike,
+            Debug::Ipsec => matches!(source, Source::Ipsec | Source::Rri),
+            Debug::Ospf => source == Source::Ospf,
+            Debug::Track => source == Source::Track,
+            Debug::Arp => source == Source::Arp,
+        })
+    };
+    let mut lines = String::new();
+    for e in &recording.events {
+        let printed = match e.event.level {
+            Level::Syslog => true,
+            Level::Debug => wanted(e.event.source),
+            Level::Report => false,
+        };
+        if printed {
+            let name = recording.nodes.get(usize::from(e.node.0)).map_or("", String::as_str);
+            lines.push_str(&format!("{name}: {}: {}\n", clock(e.at), e.event.text));
+        }
+    }
+    if arguments.json {
+        std::io::stderr().lock().write_all(lines.as_bytes())?;
+        return Ok(());
+    }
+    print(&lines)
+}
+
+/// As a router without a clock prints it: `*Mar  1 00:02:00.000`.
+fn clock(at: Instant) -> String {
+    let ms = at.as_ns() / 1_000_000;
+    let (s, ms) = (ms / 1000, ms % 1000);
+    format!("*Mar {:2} {:02}:{:02}:{:02}.{ms:03}", 1 + s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60)
+}

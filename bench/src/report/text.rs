@@ -1,0 +1,226 @@
+//! A run on a terminal: the network, delivery over time, the waterfall of milestones, where the seconds went, where
+//! the packets went, and a verdict.
+
+use std::fmt::Write as _;
+
+use super::seeds::Runs;
+use crate::measure::figures::{BUCKETS, Figures, FlowFigures, OutageFigures};
+use crate::measure::recording::Recording;
+
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Bold, and back; nothing when colours are off.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    /// Escape sequences may be written.
+    pub colour: bool,
+}
+
+impl Style {
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn head(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    fn bad(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    fn good(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+}
+
+/// The whole report.
+pub fn run(recording: &Recording, figures: &Figures, style: Style) -> String {
+    let mut text = String::new();
+    let Figures { scenario, seed, clock, duration_s, .. } = figures;
+    let _ = writeln!(text, "{}  {}", style.head(scenario), recording.about);
+    let _ = writeln!(text, "seed {seed}, {duration_s} s of {clock} time\n");
+    network(&mut text, recording, style);
+    timeline(&mut text, figures, style);
+    waterfall(&mut text, figures, style);
+    outages(&mut text, figures, style);
+    rekeys(&mut text, figures, style);
+    losses(&mut text, figures, style);
+    verdict(&mut text, figures, style);
+    text
+}
+
+fn network(text: &mut String, recording: &Recording, style: Style) {
+    let _ = writeln!(text, "{}", style.head("Network"));
+    let segments = recording.nodes.iter().skip(recording.routers);
+    let width = segments.clone().map(String::len).max().unwrap_or(0);
+    for (name, ports) in segments.zip(&recording.attached) {
+        let _ = writeln!(text, "  {name:<width$} ═╤═ {}", ports.join(" ─ "));
+    }
+    text.push('\n');
+}
+
+fn width(figures: &Figures) -> usize {
+    figures.flows.iter().map(|f| f.name.len()).max().unwrap_or(0).max(8)
+}
+
+fn timeline(text: &mut String, figures: &Figures, style: Style) {
+    let width = width(figures);
+    let step = figures.duration_s / BUCKETS as f64;
+    let head = style.head("Delivered");
+    let _ = writeln!(text, "{head}  a column is {step} s: █ all that was offered, ▁ little of it, × none");
+    let column = |t: f64| ((t / step) as usize).min(BUCKETS - 1);
+    let mut marks = vec![' '; BUCKETS];
+    for phase in figures.phases.iter().filter(|p| p.milestone == "active") {
+        marks[column(phase.at_s)] = 'A';
+    }
+    for (i, fault) in figures.faults.iter().enumerate() {
+        marks[column(fault.at_s)] = char::from_digit((i + 1).min(9) as u32, 10).unwrap_or('*');
+    }
+    let marks: String = marks.into_iter().collect();
+    let _ = writeln!(text, "  {:<width$}  {}", "", style.paint("33", marks.trim_end()));
+    for flow in &figures.flows {
+        let bar = |(offered, delivered): &(u32, u32)| match (offered, delivered) {
+            (0, _) => '·',
+            (_, 0) => '×',
+            (offered, delivered) => BARS[((delivered * 8).div_ceil(*offered) as usize).clamp(1, 8) - 1],
+        };
+        let line: String = flow.series.iter().map(bar).collect();
+        let _ = writeln!(text, "  {:<width$}  {line}", flow.name);
+    }
+    let _ = writeln!(text, "  {:<width$}  digits: faults; A: another router becomes Active\n", "");
+}
+
+fn waterfall(text: &mut String, figures: &Figures, style: Style) {
+    for (i, fault) in figures.faults.iter().enumerate() {
+        let what = style.head(&format!("{} {}", fault.action, fault.target));
+        let _ = writeln!(text, "{}  {what} at {:.3} s", i + 1, fault.at_s);
+        let mut last = String::new();
+        for phase in figures.phases.iter().filter(|p| p.fault == i) {
+            let after = format!("{:+.6}", phase.at_s - fault.at_s);
+            let shown = if after == last { "" } else { &after };
+            let _ = writeln!(text, "  {shown:>12} s  {:<15} {}", phase.milestone, phase.node);
+            last = after;
+        }
+        if last.is_empty() {
+            let _ = writeln!(text, "  (nothing followed)");
+        }
+    }
+    if !figures.faults.is_empty() {
+        text.push('\n');
+    }
+}
+
+fn parts(o: &OutageFigures) -> String {
+    let part = |p: &crate::measure::figures::Part| format!("{} {}", p.part, seconds(p.s));
+    o.parts.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+/// Seconds with as many digits as tell something.
+fn seconds(s: f64) -> String {
+    if s >= 1.0 {
+        format!("{s:.3} s")
+    } else if s >= 1e-3 {
+        format!("{:.3} ms", s * 1e3)
+    } else {
+        format!("{:.1} µs", s * 1e6)
+    }
+}
+
+fn outages(text: &mut String, figures: &Figures, style: Style) {
+    let width = width(figures);
+    let head = style.head("Outages");
+    let _ = writeln!(text, "{head}  RFC 6414: by timestamps (TBM), by arrivals (TBLM), by packets (PLBM)");
+    let mut any = false;
+    for flow in &figures.flows {
+        for o in &flow.outages {
+            any = true;
+            outage(text, flow, o, width, style);
+        }
+    }
+    if !any {
+        let _ = writeln!(text, "  none");
+    }
+    text.push('\n');
+}
+
+fn outage(text: &mut String, flow: &FlowFigures, o: &OutageFigures, width: usize, style: Style) {
+    let fault = o.fault.map_or_else(|| "-".to_owned(), |f| (f + 1).to_string());
+    let (name, kind, start, lost) = (&flow.name, o.kind, o.start_s, o.lost);
+    let head = format!("  {name:<width$}  {fault}  {kind:<9}  from {start:>8.3} s  lost {lost:>6}");
+    let times = match (o.tbm_s, o.tblm_s, o.plbm_s) {
+        (Some(tbm), Some(tblm), Some(plbm)) => {
+            format!("  TBM {tbm:.3}  TBLM {tblm:.3}  PLBM {plbm:.3} s")
+        }
+        _ if o.end_s.is_some() => "  from the flow's first packet on".to_owned(),
+        _ => style.bad("  NEVER RECOVERED"),
+    };
+    let _ = writeln!(text, "{head}{times}");
+    if !o.parts.is_empty() {
+        let _ = writeln!(text, "  {:<width$}     └ {}", "", parts(o));
+    }
+}
+
+fn rekeys(text: &mut String, figures: &Figures, style: Style) {
+    if figures.rekeys.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "{}", style.head("Rekeys"));
+    for r in &figures.rekeys {
+        let overlap = r.overlap_s.map_or_else(|| "to the end".to_owned(), |s| format!("{s:.3} s"));
+        let (node, peer, at, lost) = (&r.node, &r.peer, r.at_s, r.lost);
+        let gap = seconds(r.gap_ns as f64 / 1e9);
+        let _ = writeln!(text, "  {at:>9.3} s  {node} with {peer}: gap {gap}, lost {lost}, old SA stays {overlap}");
+    }
+    text.push('\n');
+}
+
+fn losses(text: &mut String, figures: &Figures, style: Style) {
+    let width = width(figures);
+    let _ = writeln!(text, "{}", style.head("Lost"));
+    for flow in &figures.flows {
+        let (name, offered, delivered, lost) = (&flow.name, flow.offered, flow.delivered, flow.lost);
+        let _ =
+            writeln!(text, "  {name:<width$}  {offered:>8} offered = {delivered:>8} delivered + {lost:>6} lost");
+        for loss in figures.losses.iter().filter(|l| l.flow == *name) {
+            let _ = writeln!(text, "  {:<width$}  {:>8} at {} to {}", "", loss.lost, loss.node, loss.cause);
+        }
+    }
+    text.push('\n');
+}
+
+fn verdict(text: &mut String, figures: &Figures, style: Style) {
+    let dead: Vec<&str> = figures.flows.iter().filter(|f| !f.recovered).map(|f| f.name.as_str()).collect();
+    let worst = figures.flows.iter().flat_map(|f| f.outages.iter().filter_map(|o| o.tbm_s)).fold(0.0, f64::max);
+    if !dead.is_empty() {
+        let _ = writeln!(text, "{}", style.bad(&format!("NEVER RECOVERED: {}", dead.join(", "))));
+    }
+    let lost: u64 = figures.flows.iter().map(|f| f.lost).sum();
+    let balance = match figures.check() {
+        Ok(()) => style.good("the books balance"),
+        Err(why) => style.bad(&why),
+    };
+    let _ = writeln!(text, "{lost} packets lost, the longest outage {}; {balance}.", seconds(worst));
+}
+
+/// The spread over many seeds.
+pub fn runs(runs: &Runs, style: Style) -> String {
+    let mut text = format!("{}\n", style.head(&format!("{} runs", runs.count)));
+    let width = runs.spreads.iter().map(|s| s.flow.len()).max().unwrap_or(0);
+    for s in &runs.spreads {
+        let (flow, kind, n) = (&s.flow, s.kind, s.outages);
+        let _ = write!(text, "  {flow:<width$}  {kind:<9}  {n:>5} outages");
+        if let Some(t) = s.tbm_s {
+            let _ = write!(
+                text,
+                "  TBM min {:.3}  p5 {:.3}  median {:.3}  p95 {:.3}  max {:.3} s",
+                t.min, t.p5, t.median, t.p95, t.max
+            );
+        }
+        if s.never_recovered > 0 {
+            let _ = write!(text, "  {}", style.bad(&format!("{} NEVER RECOVERED", s.never_recovered)));
+        }
+        text.push('\n');
+    }
+    text
+}
