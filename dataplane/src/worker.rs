@@ -132,7 +132,10 @@ impl Worker {
             Command::LocalAddresses(addresses) => self.settle(&addresses),
             Command::Route { prefix, next_hops } => self.links.fib.insert(prefix, next_hops),
             Command::DropRoute { prefix } => self.links.fib.remove(prefix),
-            Command::Neighbour { iface, addr, mac } => self.links.neighbours.insert(iface, addr, mac),
+            Command::Neighbour { iface, addr, mac } => {
+                self.links.neighbours.insert(iface, addr, mac);
+                self.links.awaited.answer(iface, addr);
+            }
             Command::DropNeighbour { iface, addr } => self.links.neighbours.remove(iface, addr),
         }
         Ok(())
@@ -251,10 +254,11 @@ impl Worker {
         }
     }
 
-    /// How many frames are inside: waiting for an SA or for the rest of their fragments.
+    /// How many frames are inside: waiting for an SA, a neighbour, or the rest of their fragments.
     pub fn held(&self) -> usize {
         let waiting: usize = self.security.policies.iter().map(|policy| policy.waiting.len()).sum();
-        waiting + self.released.len() + self.gave_up.len() + self.security.reassembly.frames()
+        let given = self.released.len() + self.gave_up.len();
+        waiting + given + self.security.reassembly.frames() + self.links.awaited.len()
     }
 
     /// ICMP errors sent, and errors not sent because one of their kind just was.

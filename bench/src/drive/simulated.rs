@@ -1,7 +1,8 @@
 //! Virtual time: an event heap and a seed on one thread. The same seed gives the same bytes.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use espalier_control::ios::Exec;
@@ -155,6 +156,7 @@ impl Run<'_> {
             nodes: world.names(),
             routers: world.routers(),
             attached: world.attached(),
+            destinations: destinations(self.scenario, &world),
             skipped: world.sources.iter().map(|s| s.skipped).sum(),
             ledger: world.ledger,
             faults: world.struck,
@@ -166,4 +168,10 @@ impl Run<'_> {
             violations: world.violations,
         })
     }
+}
+
+/// Where each flow goes: the traffic's own end, and its beginning for answers.
+fn destinations(scenario: &Scenario, world: &World) -> BTreeMap<String, Ipv4Addr> {
+    let ends = scenario.traffic.iter().zip(&world.sources);
+    ends.flat_map(|(t, s)| [(t.name.clone(), s.to.1), (format!("{}/reply", t.name), s.from.1)]).collect()
 }

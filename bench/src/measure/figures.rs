@@ -1,6 +1,7 @@
 //! The figures of a run (`espalier.failover/1`): a pure function of its [`Recording`].
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use espalier_control::event::{Level, Mark};
 use espalier_wire::{Cause, Instant};
@@ -252,7 +253,7 @@ fn events(run: &Recording) -> Vec<Event> {
 
 fn flow(run: &Recording, flow: &Flow) -> FlowFigures {
     let count = |of: &dyn Fn(&super::ledger::Record) -> bool| flow.packets().filter(|p| of(p)).count() as u64;
-    let outages: Vec<OutageFigures> = outages(flow).iter().map(|o| outage(run, o)).collect();
+    let outages: Vec<OutageFigures> = outages(flow).iter().map(|o| outage(run, &flow.name, o)).collect();
     FlowFigures {
         name: flow.name.clone(),
         offered: flow.packets().count() as u64,
@@ -299,14 +300,15 @@ fn series(run: &Recording, flow: &Flow) -> Vec<(u32, u32)> {
 /// A fault this long ago is no longer the reason of a loss at a rekey.
 const FAULT_REACH_S: f64 = 60.0;
 
-fn outage(run: &Recording, o: &outage::Outage) -> OutageFigures {
+fn outage(run: &Recording, flow: &str, o: &outage::Outage) -> OutageFigures {
+    let to = run.destinations.get(flow).copied().unwrap_or(Ipv4Addr::UNSPECIFIED);
     // A packet that was under way when the fault struck was offered before it.
     let under_way = espalier_wire::Duration::from_ms(100);
     let fault = run.faults.iter().rposition(|f| f.at <= o.start + under_way);
     let struck = fault.and_then(|f| run.faults.get(f));
     let long_ago = struck.is_none_or(|f| (o.start.max(f.at) - f.at).as_s() > FAULT_REACH_S);
     let second = espalier_wire::Duration::from_s(1);
-    let near = |at: Instant| at <= o.end.unwrap_or(o.start) + second && o.start <= at + second;
+    let near = |at: Instant| at <= o.start + second && o.start <= at + second;
     let rekeyed = run.events.iter().any(|e| {
         let mark = matches!(e.event.mark, Some(Mark::SaUp { rekey: true, .. } | Mark::SaDown { .. }));
         mark && near(e.at)
@@ -327,6 +329,6 @@ fn outage(run: &Recording, o: &outage::Outage) -> OutageFigures {
         tbm_s: o.tbm().map(espalier_wire::Duration::as_s),
         tblm_s: o.tblm().map(espalier_wire::Duration::as_s),
         plbm_s: o.end.and(o.plbm_s()),
-        parts: o.around.map_or_else(Vec::new, |[before, after]| parts(run, before.0, after.0, kind)),
+        parts: o.around.map_or_else(Vec::new, |[before, after]| parts(run, to, (before.0, after.0), kind)),
     }
 }

@@ -1,5 +1,7 @@
 //! What an outage's time was spent on: each stretch between two milestones is charged to what the later one ended.
 
+use std::net::Ipv4Addr;
+
 use espalier_control::event::Mark;
 use espalier_wire::{Duration, Instant, Ipv4Prefix};
 
@@ -25,7 +27,7 @@ fn by_spf(run: &Recording, route: &Happened) -> bool {
 }
 
 /// What a milestone ended, if it ended anything.
-fn ended(run: &Recording, e: &Happened, routes: &[Ipv4Prefix], kind: &str) -> Option<&'static str> {
+fn ended(run: &Recording, e: &Happened, to: Ipv4Addr, kind: &str) -> Option<&'static str> {
     Some(match e.event.mark? {
         Mark::Active { active: true, .. } if kind == "reversion" => "hsrp-preempt",
         Mark::Active { active: true, .. } => "hsrp-hold",
@@ -33,20 +35,21 @@ fn ended(run: &Recording, e: &Happened, routes: &[Ipv4Prefix], kind: &str) -> Op
         Mark::PeerDead { .. } => "dpd",
         Mark::NeighbourDead { .. } => "ospf-dead",
         Mark::SaUp { rekey: false, .. } => "ike",
-        Mark::Route { prefix, ospf: true, .. } if routes.is_empty() || routes.contains(&prefix) => {
+        // Any router's new way to where the flow goes may have been the missing one.
+        Mark::Route { prefix, ospf: true, present: true } if prefix.contains(&to) => {
             if by_spf(run, e) { "spf" } else { "route-flood" }
         }
         _ => return None,
     })
 }
 
-/// The parts of an outage from `start` to `end`, in the order in which they begin; they sum to it.
-pub(super) fn parts(run: &Recording, start: Instant, end: Instant, kind: &str) -> Vec<Part> {
-    let routes = injected(run);
+/// The parts of an outage of a flow `to` an address, from `start` to `end`, in the order in which they begin; they sum
+/// to it.
+pub(super) fn parts(run: &Recording, to: Ipv4Addr, (start, end): (Instant, Instant), kind: &str) -> Vec<Part> {
     let within = |at: Instant| start < at && at <= end;
     let milestones = run.events.iter().filter(|e| within(e.at));
     let mut cuts: Vec<(Instant, &'static str)> =
-        milestones.filter_map(|e| Some((e.at, ended(run, e, &routes, kind)?))).collect();
+        milestones.filter_map(|e| Some((e.at, ended(run, e, to, kind)?))).collect();
     let restored = run.faults.iter().filter(|f| within(f.at) && gives_back(f.action));
     cuts.extend(restored.map(|f| (f.at, "fault")));
     cuts.sort_by_key(|c| c.0);

@@ -1,5 +1,8 @@
 //! Everything one run left behind, as it happened. Figures are made from it and from nothing else.
 
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
 use espalier_control::event;
 use espalier_wire::plane::SaSpec;
 use espalier_wire::{Duration, Instant};
@@ -61,6 +64,8 @@ pub struct Recording {
     pub routers: usize,
     /// Who is attached to each segment.
     pub attached: Vec<Vec<String>>,
+    /// Where each flow's packets go, by its name.
+    pub destinations: BTreeMap<String, Ipv4Addr>,
     /// The books.
     pub ledger: Ledger,
     /// What struck, by time.

@@ -5,6 +5,7 @@ use espalier_wire::Instant;
 
 use super::{Later, World};
 use crate::measure::recording::{NodeId, Struck};
+use crate::place::Place;
 use crate::scenario::{FaultAction, FaultSpec};
 
 impl World {
@@ -43,6 +44,13 @@ impl World {
                 self.on_segment(segment, |s| s.impairment = s.impairment.changed(change));
             }
             FaultAction::ClearSa(router) => self.give(now, router, Input::ClearSa),
+        }
+    }
+
+    /// The boot that ends a reload is told as any other.
+    pub(super) fn comes_back(&mut self, now: Instant, node: usize) {
+        if let Some(target) = self.nodes.get(node).map(|n| n.name.clone()) {
+            self.strike(now, &FaultSpec { at: now, action: FaultAction::Boot(target), place: Place::start("") });
         }
     }
 

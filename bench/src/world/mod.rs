@@ -205,7 +205,7 @@ impl World {
     /// Something that was to happen, does.
     pub fn happen(&mut self, now: Instant, what: Later) {
         match what {
-            Later::PowerOn(node) => self.power_on(now, node),
+            Later::PowerOn(node) => self.comes_back(now, node),
             Later::Arrive { segment, port, frame } => self.arrive(now, segment, port, frame),
         }
     }

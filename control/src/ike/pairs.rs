@@ -83,6 +83,9 @@ impl Env {
     }
 }
 
+/// Two pairs made within this time were negotiated at once.
+const AT_ONCE: Duration = Duration::from_s(2);
+
 /// What a quick mode agreed on, ready to become SAs.
 struct Making<'a> {
     agreed: &'a Agreed,
@@ -162,11 +165,14 @@ impl Ike {
     /// The outbound SA of a pair takes over; older pairs go as the setting says.
     pub(super) fn bring_up(&mut self, cx: &mut Cx<'_>, conn: u32) {
         let order = self.pairs.values().map(|p| p.order).max().unwrap_or(0) + 1;
+        let rival = self.rival(cx.now, conn);
         let Some(pair) = self.pairs.get_mut(&conn).filter(|p| !p.outbound_up) else { return };
-        (pair.outbound_up, pair.order) = (true, order);
+        (pair.outbound_up, pair.order) = (true, if rival.is_some() { 0 } else { order });
         let (policy, local, peer) = (pair.policy, *pair.local.ip(), *pair.remote.ip());
         let remote = pair.remote;
-        cx.actions.push(Action::Command(Command::SwapOutbound { policy, sa: pair.outbound.clone() }));
+        if rival.is_none() {
+            cx.actions.push(Action::Command(Command::SwapOutbound { policy, sa: pair.outbound.clone() }));
+        }
         let (inbound, outbound) = (pair.inbound.spi, pair.outbound.spi);
         let older: Vec<u32> = self
             .pairs
@@ -180,9 +186,23 @@ impl Ike {
             cx.trace(Trace::Session { up: true, remote });
         }
         self.satisfied(policy);
+        if rival.is_some() {
+            return self.retire(cx, conn);
+        }
         for old in older {
             self.retire(cx, old);
         }
+    }
+
+    /// The pair that goes before this one although it came up earlier: both ends had negotiated at once. That with the
+    /// highest SPI stays, which both ends see alike; were each to prefer the one that came up last on its side, they
+    /// could retire one another's. (IKEv1 leaves it open; RFC 7296 section 2.8.1 settles it by nonces.)
+    fn rival(&self, now: Instant, conn: u32) -> Option<u32> {
+        let highest = |p: &Pair| p.inbound.spi.max(p.outbound.spi);
+        let own = self.pairs.get(&conn)?;
+        let at_once = |p: &&Pair| p.policy == own.policy && p.outbound_up && now - p.created < AT_ONCE;
+        let rival = self.pairs.values().filter(at_once).find(|p| highest(p) > highest(own))?;
+        Some(rival.conn)
     }
 
     fn retire(&mut self, cx: &mut Cx<'_>, conn: u32) {

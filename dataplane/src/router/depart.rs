@@ -146,7 +146,7 @@ impl Worker {
         let Some(link) = self.links.up(hop.iface) else { return self.lose(frame, Cause::InterfaceDown, out) };
         let mtu = usize::from(link.iface.mtu);
         if headers.len as usize <= mtu {
-            return self.transmit(hop, &headers.flow, frame, out);
+            return self.transmit(now, hop, &headers.flow, frame, out);
         }
         if headers.df || !headers.flow.ipv4 {
             self.complain(now, &frame, &headers, Complaint::TooBig(mtu));
@@ -154,20 +154,15 @@ impl Worker {
         }
         let mut pieces = Vec::new();
         match fragment::cut(frame, &headers, mtu, 0, &mut self.security.pool, &mut pieces) {
-            Ok(()) => pieces.into_iter().for_each(|piece| self.transmit(hop, &headers.flow, piece, out)),
+            Ok(()) => pieces.into_iter().for_each(|piece| self.transmit(now, hop, &headers.flow, piece, out)),
             Err((frame, cause)) => self.lose(frame, cause, out),
         }
     }
 
     /// Put the link header on and hand the frame out.
-    fn transmit(&mut self, hop: NextHop, flow: &Flow, mut frame: Frame, out: &mut Output) {
+    fn transmit(&mut self, now: Instant, hop: NextHop, flow: &Flow, mut frame: Frame, out: &mut Output) {
         let Some(dst) = self.station(hop, flow) else {
-            let addr = hop.via.unwrap_or_else(|| flow.dst());
-            let notice = Notice::NeedNeighbour { iface: hop.iface, addr };
-            if out.notices.len() < NOTICES_MAX && !out.notices.contains(&notice) {
-                out.notices.push(notice);
-            }
-            return self.lose(frame, Cause::NoNeighbour, out);
+            return self.await_neighbour(now, hop, flow, frame, out);
         };
         let Some(link) = self.links.up(hop.iface) else { return self.lose(frame, Cause::InterfaceDown, out) };
         let src = link.iface.mac;
@@ -186,6 +181,34 @@ impl Worker {
             link.counters.out_bytes += frame.len() as u64;
         }
         out.transmit.push((hop.iface, frame));
+    }
+
+    /// Ask for the next hop's link address. The latest packet for it waits for the answer (RFC 1122 section 2.3.2.2).
+    fn await_neighbour(&mut self, now: Instant, hop: NextHop, flow: &Flow, frame: Frame, out: &mut Output) {
+        let addr = hop.via.unwrap_or_else(|| flow.dst());
+        let notice = Notice::NeedNeighbour { iface: hop.iface, addr };
+        if out.notices.len() < NOTICES_MAX && !out.notices.contains(&notice) {
+            out.notices.push(notice);
+        }
+        if let Some(lost) = self.links.awaited.hold(now, hop.iface, addr, frame) {
+            self.lose(lost, Cause::NoNeighbour, out);
+        }
+    }
+
+    /// Packets whose neighbour has answered, and those whose neighbour has not in time.
+    pub(super) fn depart_awaited(&mut self, now: Instant, out: &mut Output) {
+        while let Some((iface, addr, frame)) = self.links.awaited.answered() {
+            match Headers::read(frame.bytes()) {
+                Ok(headers) => {
+                    let hop = NextHop { iface, via: Some(addr) };
+                    self.transmit(now, hop, &headers.flow, frame, out);
+                }
+                Err(cause) => self.lose(frame, cause, out),
+            }
+        }
+        while let Some(frame) = self.links.awaited.overdue(now) {
+            self.lose(frame, Cause::NoNeighbour, out);
+        }
     }
 
     /// The link address of the next hop: a neighbour's, or a group's (RFC 1112 section 6.4, RFC 2464 section 7).

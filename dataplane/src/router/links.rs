@@ -10,6 +10,8 @@ use crate::stage::classify::{Flow, Headers};
 use crate::stage::icmp::{self, Complaint, Limiter};
 use crate::stage::punt::Local;
 
+use super::awaited::Awaited;
+
 /// An interface and what it did.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -25,6 +27,7 @@ pub(crate) struct Links {
     pub(crate) fib: Fib,
     pub(crate) neighbours: Neighbours,
     pub(crate) limiter: Limiter,
+    pub(crate) awaited: Awaited,
     /// Packets on their way through, before their hop is taken.
     pub(crate) transit: Vec<(Frame, Headers)>,
     /// Packets born here, ICMP errors and keepalives, not routed yet.

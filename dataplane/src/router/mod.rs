@@ -8,6 +8,7 @@
 //! send:      route (of the outer packet) -> MTU -> neighbour -> link header -> transmit
 //! ```
 
+mod awaited;
 mod depart;
 mod links;
 #[cfg(test)]
@@ -70,7 +71,8 @@ impl Worker {
     /// When [`Worker::tick`] next has something to do; `None`: not before something comes in.
     pub fn next_deadline(&self) -> Option<Instant> {
         let at_once = (!self.released.is_empty() || !self.gave_up.is_empty()).then_some(Instant::ZERO);
-        [at_once, self.lifetimes.next(), self.security.reassembly.deadline()].into_iter().flatten().min()
+        let (sas, fragments) = (self.lifetimes.next(), self.security.reassembly.deadline());
+        [at_once, sas, fragments, self.links.awaited.deadline()].into_iter().flatten().min()
     }
 
     fn take_link(&mut self, now: Instant, ingress: IfIndex, mut frame: Frame, out: &mut Output) {
@@ -150,6 +152,7 @@ impl Worker {
 
     /// Everything behind arrival, until nothing is under way.
     fn run(&mut self, now: Instant, out: &mut Output) {
+        self.depart_awaited(now, out);
         loop {
             self.open_all(now, out);
             self.take_hops(now, out);

@@ -166,15 +166,35 @@ fn what_arrives_is_sorted() {
     let out = receive(&mut a, OUTSIDE, frames);
     let punts: Vec<_> = out.punts.iter().map(|punt| punt.why).collect();
     assert_eq!(punts, [Why::Arp, Why::Multicast, Why::Local]);
-    use Cause::{Checksum, NoNeighbour, NoRoute, NotForUs, PolicyCleartext};
+    use Cause::{Checksum, NoRoute, NotForUs, PolicyCleartext};
     assert_eq!(
         causes(&out).into_iter().collect::<BTreeSet<_>>(),
-        BTreeSet::from([NotForUs, PolicyCleartext, Checksum, NoRoute, NoNeighbour])
+        BTreeSet::from([NotForUs, PolicyCleartext, Checksum, NoRoute])
     );
     // Two frames for others, one of each other kind, and the error to 9.9.9.9, which has no route either.
-    assert_eq!(out.drops.len(), 7);
+    assert_eq!((out.drops.len(), a.held()), (6, 1));
     assert_eq!(out.notices, [Notice::NeedNeighbour { iface: INSIDE, addr: ip("10.1.0.7") }]);
     assert!(out.transmit.iter().any(|(iface, _)| *iface == INSIDE));
+}
+
+#[test]
+fn the_latest_packet_waits_for_its_neighbour_and_not_for_ever() {
+    let (mut a, _) = pair();
+    let to = |tag| frame_to(mac(1, OUTSIDE), &testing::udp4([9, 9, 9, 9], [10, 1, 0, 7], 9, 7, 30), tag);
+    let out = receive(&mut a, OUTSIDE, vec![to(1), to(2)]);
+    assert_eq!((causes(&out), a.held()), (vec![Cause::NoNeighbour], 1));
+    let known = Command::Neighbour { iface: INSIDE, addr: ip("10.1.0.7"), mac: Mac([2, 7, 7, 7, 7, 7]) };
+    a.command(Instant::ZERO, known).unwrap();
+    assert_eq!(a.next_deadline(), Some(Instant::ZERO));
+    let mut out = Output::default();
+    a.tick(Instant::ZERO, &mut out);
+    assert_eq!((out.transmit.len(), out.transmit[0].1.meta.tag.0, a.held()), (1, 2, 0));
+    let gone = Command::DropNeighbour { iface: INSIDE, addr: ip("10.1.0.7") };
+    a.command(Instant::ZERO, gone).unwrap();
+    receive(&mut a, OUTSIDE, vec![to(3)]);
+    let mut out = Output::default();
+    a.tick(Instant::ZERO + Duration::from_s(3), &mut out);
+    assert_eq!((causes(&out), a.held()), (vec![Cause::NoNeighbour], 0));
 }
 
 #[test]
