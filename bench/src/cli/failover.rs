@@ -115,8 +115,21 @@ impl Arguments {
 
     /// Nothing was said.
     pub(super) fn is_empty(&self) -> bool {
-        let Self { scenario, drive, clock, seed, seeds, pcap, set, out, json, show, debug, require, no_report } =
-            self;
+        let Self {
+            scenario,
+            drive,
+            clock,
+            seed,
+            seeds,
+            pcap,
+            set,
+            out,
+            json,
+            show,
+            debug,
+            require,
+            no_report,
+        } = self;
         let options = drive.is_none() && clock.is_none() && seed.is_none() && seeds.is_none();
         let lists = set.is_empty() && show.is_empty() && debug.is_empty() && require.is_empty();
         scenario.is_none() && options && lists && pcap.is_none() && out.is_none() && !json && !no_report
@@ -127,14 +140,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let requirements = read(&arguments.require)?;
     let shows = arguments.show.iter().map(|s| show(s)).collect::<Result<Vec<_>, _>>()?;
     let which = arguments.scenario.as_deref().unwrap_or("hsrp-ipsec");
-    let changes =
-        Changes { set: arguments.set.clone(), seed: arguments.seed, pcap: arguments.pcap.clone() };
+    let changes = Changes { set: arguments.set.clone(), seed: arguments.seed, pcap: arguments.pcap.clone() };
     let scenario = Scenario::load(which, &changes).map_err(|m| Failure::Input(m.to_string()))?;
     for (_, router, command, _) in &shows {
         if !scenario.routers.iter().any(|r| r.name == *router) {
             let names: Vec<&str> = scenario.routers.iter().map(|r| r.name.as_str()).collect();
             let near = crate::place::nearest(router, names);
-            return Err(Failure::Input(format!("--show '… {command}': no router is called \"{router}\"{near}")));
+            return Err(Failure::Input(format!(
+                "--show '… {command}': no router is called \"{router}\"{near}"
+            )));
         }
     }
     let out = folder(arguments, &scenario)?;
@@ -178,7 +192,10 @@ fn finish(
     if let Some(dir) = out {
         keep(dir, &json, recording)?;
         if !arguments.json {
-            print(&format!("Everything is in {}: report.json, a pcapng of each segment, keys/ to open them with.\n", dir.display()))?;
+            print(&format!(
+                "Everything is in {}: report.json, a pcapng of each segment, keys/ to open them with.\n",
+                dir.display()
+            ))?;
         }
     }
     if arguments.json {

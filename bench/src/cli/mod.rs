@@ -36,12 +36,14 @@ impl From<io::Error> for Failure {
 /// Without a verb: `failover`.
 #[derive(Debug, Parser)]
 #[command(name = "espalier", version, max_term_width = 100)]
-#[command(after_help = "Examples:\n  espalier                                   the reference network, end to end\n  \
+#[command(
+    after_help = "Examples:\n  espalier                                   the reference network, end to end\n  \
     espalier subsecond --seeds 100             another scenario, its spread over a hundred seeds\n  \
     espalier --show '130s 7204VXR-2 show standby' --debug standby\n  \
     espalier --set 'config.7204VXR-*.FastEthernet0/0=standby 1 timers 1 4'\n  \
     espalier --out run && WIRESHARK_CONFIG_DIR=run/keys tshark -r run/outside.pcapng\n  \
-    espalier encap --sa sa.toml in.pcap -o out.pcap")]
+    espalier encap --sa sa.toml in.pcap -o out.pcap"
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: Option<Verb>,

@@ -20,7 +20,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let scenario = loaded.map_err(|m| Failure::Check(m.to_string()))?;
         let _ = writeln!(text, "{:<18} {}", scenario.name, scenario.about);
         let (name, about) = (scenario.name, scenario.about);
-        list.push(serde_json::json!({ "name": name, "about": about, "duration_s": scenario.duration.as_s() }));
+        list.push(
+            serde_json::json!({ "name": name, "about": about, "duration_s": scenario.duration.as_s() }),
+        );
     }
     if arguments.json {
         let json = serde_json::json!({ "schema": "espalier.scenarios/1", "scenarios": list });

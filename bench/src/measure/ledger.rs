@@ -64,8 +64,16 @@ pub struct Record {
 }
 
 impl Record {
-    const EMPTY: Self =
-        Self { offered: NEVER, delivered: NEVER, digest: 0, place: 0, cause: 0, rank: 0, again: 0, corrupted: false };
+    const EMPTY: Self = Self {
+        offered: NEVER,
+        delivered: NEVER,
+        digest: 0,
+        place: 0,
+        cause: 0,
+        rank: 0,
+        again: 0,
+        corrupted: false,
+    };
 
     /// When it was offered.
     pub const fn offered(&self) -> Instant {

@@ -37,7 +37,11 @@ fn ended(run: &Recording, e: &Happened, to: Ipv4Addr, kind: &str) -> Option<&'st
         Mark::SaUp { rekey: false, .. } => "ike",
         // Any router's new way to where the flow goes may have been the missing one.
         Mark::Route { prefix, ospf: true, present: true } if prefix.contains(&to) => {
-            if by_spf(run, e) { "spf" } else { "route-flood" }
+            if by_spf(run, e) {
+                "spf"
+            } else {
+                "route-flood"
+            }
         }
         _ => return None,
     })
@@ -45,7 +49,12 @@ fn ended(run: &Recording, e: &Happened, to: Ipv4Addr, kind: &str) -> Option<&'st
 
 /// The parts of an outage of a flow `to` an address, from `start` to `end`, in the order in which they begin; they sum
 /// to it.
-pub(super) fn parts(run: &Recording, to: Ipv4Addr, (start, end): (Instant, Instant), kind: &str) -> Vec<Part> {
+pub(super) fn parts(
+    run: &Recording,
+    to: Ipv4Addr,
+    (start, end): (Instant, Instant),
+    kind: &str,
+) -> Vec<Part> {
     let within = |at: Instant| start < at && at <= end;
     let milestones = run.events.iter().filter(|e| within(e.at));
     let mut cuts: Vec<(Instant, &'static str)> =

@@ -78,7 +78,8 @@ pub(super) fn phases(run: &Recording) -> Vec<Phase> {
         for e in run.events.iter().filter(|e| from <= e.at && e.at < to) {
             for milestone in milestones(run, e) {
                 // Only the first to notice has detected; what others do is their own milestone.
-                let known = seen.iter().any(|(m, n)| *m == milestone && (*n == e.node || milestone == "detected"));
+                let known =
+                    seen.iter().any(|(m, n)| *m == milestone && (*n == e.node || milestone == "detected"));
                 if !known {
                     seen.push((milestone, e.node));
                     phases.push(Phase { fault, milestone, node: name(run, e.node), at_s: e.at.as_s() });
@@ -86,7 +87,8 @@ pub(super) fn phases(run: &Recording) -> Vec<Phase> {
             }
         }
         let first = run.ledger.flows().flat_map(|flow| {
-            let arrived = outages(flow).into_iter().filter_map(|o| o.around.map(|[_, after]| (o.start, after.1)));
+            let arrived =
+                outages(flow).into_iter().filter_map(|o| o.around.map(|[_, after]| (o.start, after.1)));
             let within = arrived.filter(|(start, _)| from <= *start && *start < to);
             within.map(|(_, at)| (at, flow.name.clone())).collect::<Vec<_>>()
         });

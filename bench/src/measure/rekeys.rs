@@ -34,9 +34,7 @@ pub(super) fn rekeys(run: &Recording) -> Vec<Rekey> {
     let mut all = Vec::new();
     for (i, e) in run.events.iter().enumerate() {
         let Some(Mark::SaUp { policy, peer, inbound, rekey: true, .. }) = e.event.mark else { continue };
-        let old = |mark: Option<Mark>| {
-            matches!(mark, Some(Mark::SaDown { policy: p, inbound: spi }) if p == policy && spi != inbound)
-        };
+        let old = |mark: Option<Mark>| matches!(mark, Some(Mark::SaDown { policy: p, inbound: spi }) if p == policy && spi != inbound);
         let gone = run.events.iter().skip(i).find(|d| d.node == e.node && old(d.event.mark));
         let (gap_ns, lost) = around(run, e.at);
         all.push(Rekey {

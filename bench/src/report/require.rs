@@ -52,9 +52,10 @@ impl FromStr for Requirement {
         };
         let limit = limit.trim();
         let limit = limit.parse().map_err(|_| format!("\"{text}\": \"{limit}\" is no number"))?;
-        let (rest, field) = path.trim().rsplit_once('.').ok_or_else(|| {
-            format!("\"{text}\": KIND.FLOW.FIELD or FLOW.FIELD is wanted before the sign")
-        })?;
+        let (rest, field) = path
+            .trim()
+            .rsplit_once('.')
+            .ok_or_else(|| format!("\"{text}\": KIND.FLOW.FIELD or FLOW.FIELD is wanted before the sign"))?;
         let kind = KINDS.into_iter().find(|k| rest.strip_prefix(k).is_some_and(|r| r.starts_with('.')));
         let flow = kind.map_or(rest, |k| &rest[k.len() + 1..]).to_owned();
         let fields: &[&'static str] = if kind.is_some() { &OUTAGE } else { &FLOW };

@@ -98,7 +98,8 @@ impl Runs {
             }
         }
         let spread = |(flow, kind): (String, &'static str)| {
-            let own: Vec<&RunOutage> = outages.iter().filter(|o| (&o.flow, o.kind) == (&flow, kind)).collect();
+            let own: Vec<&RunOutage> =
+                outages.iter().filter(|o| (&o.flow, o.kind) == (&flow, kind)).collect();
             FlowSpread {
                 kind,
                 outages: own.len(),
@@ -120,7 +121,10 @@ mod tests {
     #[test]
     fn nearest_ranks() {
         let spread = Spread::of((1..=100).rev().map(f64::from).collect()).unwrap();
-        assert_eq!((spread.min, spread.p5, spread.median, spread.p95, spread.max), (1.0, 5.0, 50.0, 95.0, 100.0));
+        assert_eq!(
+            (spread.min, spread.p5, spread.median, spread.p95, spread.max),
+            (1.0, 5.0, 50.0, 95.0, 100.0)
+        );
         assert_eq!(Spread::of(Vec::new()), None);
     }
 }

@@ -170,7 +170,10 @@ fn rekeys(text: &mut String, figures: &Figures, style: Style) {
         let overlap = r.overlap_s.map_or_else(|| "to the end".to_owned(), |s| format!("{s:.3} s"));
         let (node, peer, at, lost) = (&r.node, &r.peer, r.at_s, r.lost);
         let gap = seconds(r.gap_ns as f64 / 1e9);
-        let _ = writeln!(text, "  {at:>9.3} s  {node} with {peer}: gap {gap}, lost {lost}, old SA stays {overlap}");
+        let _ = writeln!(
+            text,
+            "  {at:>9.3} s  {node} with {peer}: gap {gap}, lost {lost}, old SA stays {overlap}"
+        );
     }
     text.push('\n');
 }
@@ -180,8 +183,10 @@ fn losses(text: &mut String, figures: &Figures, style: Style) {
     let _ = writeln!(text, "{}", style.head("Lost"));
     for flow in &figures.flows {
         let (name, offered, delivered, lost) = (&flow.name, flow.offered, flow.delivered, flow.lost);
-        let _ =
-            writeln!(text, "  {name:<width$}  {offered:>8} offered = {delivered:>8} delivered + {lost:>6} lost");
+        let _ = writeln!(
+            text,
+            "  {name:<width$}  {offered:>8} offered = {delivered:>8} delivered + {lost:>6} lost"
+        );
         for loss in figures.losses.iter().filter(|l| l.flow == *name) {
             let _ = writeln!(text, "  {:<width$}  {:>8} at {} to {}", "", loss.lost, loss.node, loss.cause);
         }
@@ -191,7 +196,8 @@ fn losses(text: &mut String, figures: &Figures, style: Style) {
 
 fn verdict(text: &mut String, figures: &Figures, style: Style) {
     let dead: Vec<&str> = figures.flows.iter().filter(|f| !f.recovered).map(|f| f.name.as_str()).collect();
-    let worst = figures.flows.iter().flat_map(|f| f.outages.iter().filter_map(|o| o.tbm_s)).fold(0.0, f64::max);
+    let worst =
+        figures.flows.iter().flat_map(|f| f.outages.iter().filter_map(|o| o.tbm_s)).fold(0.0, f64::max);
     if !dead.is_empty() {
         let _ = writeln!(text, "{}", style.bad(&format!("NEVER RECOVERED: {}", dead.join(", "))));
     }

@@ -154,7 +154,9 @@ fn check_faults(scenario: &Scenario, nodes: &[Node]) -> Result<(), Mistake> {
                     return Err(fault.place.says(format!("no router is called \"{name}\"{near}")));
                 }
             }
-            FaultAction::Cut(name) | FaultAction::Restore(name) | FaultAction::Impair { segment: name, .. } => {
+            FaultAction::Cut(name)
+            | FaultAction::Restore(name)
+            | FaultAction::Impair { segment: name, .. } => {
                 if !scenario.segments.iter().any(|s| s.name == *name) {
                     let near = nearest(name, scenario.segments.iter().map(|s| s.name.as_str()));
                     return Err(fault.place.says(format!("no segment is called \"{name}\"{near}")));

@@ -50,7 +50,10 @@ impl World {
     /// The boot that ends a reload is told as any other.
     pub(super) fn comes_back(&mut self, now: Instant, node: usize) {
         if let Some(target) = self.nodes.get(node).map(|n| n.name.clone()) {
-            self.strike(now, &FaultSpec { at: now, action: FaultAction::Boot(target), place: Place::start("") });
+            self.strike(
+                now,
+                &FaultSpec { at: now, action: FaultAction::Boot(target), place: Place::start("") },
+            );
         }
     }
 

@@ -221,7 +221,8 @@ impl World {
             return self.lose(tag, NodeId(at.node as u16), cause);
         }
         frame.meta = Meta { tag, ..Meta::default() };
-        let src = frame.bytes().get(6..).and_then(|b| b.first_chunk::<6>()).map_or(Mac::default(), |m| Mac(*m));
+        let src =
+            frame.bytes().get(6..).and_then(|b| b.first_chunk::<6>()).map_or(Mac::default(), |m| Mac(*m));
         let sealed = esp_numbers(frame.bytes());
         n.worker.receive(now, at.iface, &mut vec![frame], &mut n.out);
         self.check_replay(at.node, sealed);

@@ -82,8 +82,7 @@ impl Node {
         let random = self.random.fork(&format!("boot {}", self.boots));
         self.worker = worker(&self.profile, random.fork("dataplane"));
         let control = random.fork("control");
-        let mut router =
-            Router::new(self.startup.clone(), self.profile.clone(), self.macs.clone(), control)?;
+        let mut router = Router::new(self.startup.clone(), self.profile.clone(), self.macs.clone(), control)?;
         router.on(now, Input::Boot, &mut self.actions);
         self.router = Some(router);
         Ok(())

@@ -229,7 +229,8 @@ mod tests {
 
     #[test]
     fn rate_and_queue_make_frames_wait_and_the_last_ones_fall() {
-        let slow = Impairment { rate: Some(84 * 8), queue: 2, delay: Duration::ZERO, ..Impairment::default() };
+        let slow =
+            Impairment { rate: Some(84 * 8), queue: 2, delay: Duration::ZERO, ..Impairment::default() };
         let mut lan = lan(slow);
         lan.pass(Instant::ZERO, 1, &frame(A, B));
         let mut at = |_| match lan.pass(Instant::ZERO, 0, &frame(B, A)) {
@@ -246,7 +247,9 @@ mod tests {
     #[test]
     fn loss_and_a_cut_take_frames_away() {
         let mut lossy = lan(Impairment { loss: 0.25, ..Impairment::default() });
-        let lost = |lan: &mut Segment, _| lan.pass(Instant::ZERO, 0, &frame(B, A)) == Passage::Lost(Cause::SegmentLoss);
+        let lost = |lan: &mut Segment, _| {
+            lan.pass(Instant::ZERO, 0, &frame(B, A)) == Passage::Lost(Cause::SegmentLoss)
+        };
         let n = (0..4000).filter(|i| lost(&mut lossy, *i)).count();
         assert!((900..1100).contains(&n), "{n} of 4000");
         lossy.cut = true;

@@ -30,7 +30,11 @@ impl Tap {
     ///
     /// # Errors
     /// A place that cannot be written.
-    pub(super) fn into_dir(dir: &Path, about: &str, segments: &[(String, Vec<String>)]) -> Result<Self, WriteError> {
+    pub(super) fn into_dir(
+        dir: &Path,
+        about: &str,
+        segments: &[(String, Vec<String>)],
+    ) -> Result<Self, WriteError> {
         let mut captures = Vec::new();
         for (name, ports) in segments {
             let path = dir.join(format!("{name}.pcapng"));

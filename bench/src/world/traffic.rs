@@ -117,7 +117,7 @@ impl Source {
                     return None;
                 }
                 let own = || packets.get(at as usize).map(|p| cycle.times(round) + p.after);
-                pps.map_or_else(|| own(), |pps| Some(steady(pps)))?
+                pps.map_or_else(own, |pps| Some(steady(pps)))?
             }
         };
         Some(self.start + after).filter(|at| *at < self.stop)
@@ -260,8 +260,8 @@ fn moved(ip: &Ipv4<'_>, src: Ipv4Addr, dst: Ipv4Addr) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::Endpoint;
     use crate::place::Place;
+    use crate::scenario::Endpoint;
 
     fn spec(kind: TrafficKind) -> TrafficSpec {
         let at = Place::start("test");

@@ -408,7 +408,8 @@ proptest! {
             }
             book(&mut out, &mut seen);
             let out_so_far = seen.keys().filter(|seen| **seen != 0).count();
-            prop_assert_eq!(tag as usize - out_so_far, a.held());
+            // Of a packet in pieces one may be lost while another waits for its neighbour.
+            prop_assert!(tag as usize - out_so_far <= a.held());
         }
         let state = Unprotected { cause: Cause::NoSa, ask: false, queue: 0 };
         a.command(now, Command::Unprotected { policy: POLICY, state }).unwrap();
