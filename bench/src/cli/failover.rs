@@ -48,6 +48,7 @@ enum Debug {
 }
 
 #[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
 pub(super) struct Arguments {
     /// A built-in's name (`espalier scenarios` lists them) or the path of a .toml file [default: hsrp-ipsec]
     scenario: Option<String>,

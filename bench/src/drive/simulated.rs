@@ -6,10 +6,12 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use espalier_control::ios::Exec;
-use espalier_wire::Instant;
+use espalier_wire::random::Random;
+use espalier_wire::{Duration, Instant};
 
 use crate::measure::recording::Recording;
 use crate::scenario::Scenario;
+use crate::world::segment::FIRST_BOOTS;
 use crate::world::{Error, Later, World};
 
 /// What a run is asked for besides the scenario.
@@ -79,10 +81,7 @@ pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Recording, Error
     let due = world.sources.iter().map(crate::world::traffic::Source::next).collect();
     let heap = BinaryHeap::new();
     let mut run = Run { scenario, world, heap, order: 0, fault: 0, shows, show: 0, due };
-    for node in 0..run.world.routers() {
-        run.world.power_on(Instant::ZERO, node);
-        run.collect();
-    }
+    run.first_boots();
     let end = Instant::ZERO + scenario.duration;
     while let Some((at, next)) = run.next().filter(|(at, _)| *at <= end) {
         run.step(at, next);
@@ -95,6 +94,19 @@ pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Recording, Error
 }
 
 impl Run<'_> {
+    /// Every router on, before anything else happens.
+    fn first_boots(&mut self) {
+        let traffic = self.due.iter().flatten().copied();
+        let first = traffic.chain(self.scenario.faults.iter().map(|f| f.at)).min();
+        let window = first.map_or(FIRST_BOOTS, |first| FIRST_BOOTS.min(first - Instant::ZERO));
+        let mut random = Random::from_seed(self.scenario.seed).fork("first boots");
+        for node in 0..self.world.routers() {
+            let at = Instant::ZERO + random.between(Duration::ZERO, window);
+            self.world.later.push((at, Later::FirstBoot(node)));
+        }
+        self.collect();
+    }
+
     fn collect(&mut self) {
         for (at, what) in self.world.later.drain(..) {
             self.order += 1;

@@ -54,6 +54,8 @@ pub enum Later {
         /// The frame.
         frame: Frame,
     },
+    /// A router is switched on for the first time.
+    FirstBoot(usize),
     /// A router is switched on again.
     PowerOn(usize),
 }
@@ -205,6 +207,7 @@ impl World {
     /// Something that was to happen, does.
     pub fn happen(&mut self, now: Instant, what: Later) {
         match what {
+            Later::FirstBoot(node) => self.power_on(now, node),
             Later::PowerOn(node) => self.comes_back(now, node),
             Later::Arrive { segment, port, frame } => self.arrive(now, segment, port, frame),
         }

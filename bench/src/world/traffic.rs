@@ -149,7 +149,8 @@ impl Source {
 
     fn generate(&self, packet: &mut Vec<u8>, id: PacketId, echo: bool, size: usize) {
         let data = size.saturating_sub(ipv4::HEADER_LEN + udp::HEADER_LEN);
-        let mut fill = Vec::with_capacity(data + 8);
+        // A beginning that no dissector takes for its own protocol.
+        let mut fill = b"espalier".to_vec();
         let mut state = self.seed ^ id.tag().0;
         while fill.len() < data {
             state = mix(state);

@@ -200,7 +200,10 @@ impl Ike {
     fn rival(&self, now: Instant, conn: u32) -> Option<u32> {
         let highest = |p: &Pair| p.inbound.spi.max(p.outbound.spi);
         let own = self.pairs.get(&conn)?;
-        let at_once = |p: &&Pair| p.policy == own.policy && p.outbound_up && now - p.created < AT_ONCE;
+        let at_once = |p: &&Pair| {
+            let both_began = p.initiator != own.initiator;
+            p.policy == own.policy && p.outbound_up && both_began && now - p.created < AT_ONCE
+        };
         let rival = self.pairs.values().filter(at_once).find(|p| highest(p) > highest(own))?;
         Some(rival.conn)
     }
