@@ -1,3 +1,5 @@
+//! The table's choice among routes: distance, metric, equal paths, recursion, withdrawal.
+
 use super::*;
 
 fn prefix(text: &str) -> Ipv4Prefix {
