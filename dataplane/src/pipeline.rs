@@ -234,6 +234,13 @@ impl Security {
         }
     }
 
+    /// Let by what is held of the packet that `first`, its first fragment, shows to be for somebody else.
+    pub fn let_by(&mut self, now: Instant, first: &Frame, headers: &Headers, steps: &mut Vec<Step>) {
+        let held = self.reassembly.release_foreign(now, first, headers, &mut self.lost_pieces);
+        steps.extend(held.into_iter().map(Step::Bypassed));
+        steps.extend(self.lost_pieces.drain(..).map(|(frame, cause)| Step::Lost(frame, cause, None)));
+    }
+
     /// Give up the fragments whose time is over.
     pub fn give_up_fragments(&mut self, now: Instant, steps: &mut Vec<Step>) {
         self.reassembly.expire(now, &mut self.lost_pieces);

@@ -10,7 +10,7 @@ use crate::batch::Batch;
 use crate::frame::Frame;
 use crate::pipeline::Step;
 use crate::policy::Verdict;
-use crate::stage::classify::Headers;
+use crate::stage::classify::{Headers, Part};
 use crate::stage::locate::{Located, locate};
 use crate::worker::Worker;
 
@@ -101,7 +101,11 @@ impl Worker {
         out: &mut HostOutput,
     ) {
         let mut located = locate(frame.bytes(), &headers, &self.security.udp_ports);
-        if located == Located::Fragment {
+        let security = &mut self.security;
+        if located == Located::Other && headers.part == Part::First && !security.udp_ports.is_empty() {
+            security.let_by(now, &frame, &headers, steps);
+        }
+        if located == Located::Fragment && !self.security.reassembly.is_foreign(&frame, &headers) {
             let Some(whole) = self.security.gather(now, frame, &headers, steps) else { return };
             (frame, headers) = whole;
             located = locate(frame.bytes(), &headers, &self.security.udp_ports);

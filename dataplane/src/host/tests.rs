@@ -13,6 +13,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::crypto::Choice;
+use crate::mem::Pool;
+use crate::stage::fragment;
 use crate::testing::{self, spec, with_transform};
 use crate::worker::Config;
 
@@ -285,4 +287,28 @@ fn extended_sequence_numbers_cross_2_32() {
         let opened = open(&mut b, &bytes(&sealed));
         assert!(opened.iter().all(|(_, fate)| *fate == HostFate::Passed), "{base}");
     }
+}
+
+#[test]
+fn fragments_of_datagrams_that_are_not_for_an_sa_pass_as_they_came() {
+    let udp_encap = Some(UdpPorts { src: 4500, dst: 4500 });
+    let spec = SaSpec { udp_encap, ..spec(0x1234) };
+    let datagram = testing::udp4([10, 0, 0, 1], [10, 0, 0, 2], 5060, 5061, 1000);
+    let (mut pool, mut cut) = (Pool::new(8), Vec::new());
+    let frame = pool.copy_of(&datagram).unwrap();
+    fragment::cut(frame, &Headers::read(&datagram).unwrap(), 300, 7, &mut pool, &mut cut).unwrap();
+    let pieces: Vec<Vec<u8>> = cut.iter().map(|piece| piece.bytes().to_vec()).collect();
+    assert!(pieces.len() > 3);
+    let in_order = open(&mut opener(&spec), &pieces);
+    assert_eq!(bytes(&in_order), pieces);
+    assert!(in_order.iter().all(|(_, fate)| *fate == HostFate::Bypassed));
+    // The second before the first: held until the first tells whose it is.
+    let mut swapped = pieces.clone();
+    swapped.swap(0, 1);
+    let late = open(&mut opener(&spec), &swapped);
+    let mut came = bytes(&late);
+    came.sort();
+    swapped.sort();
+    assert_eq!(came, swapped);
+    assert!(late.iter().all(|(_, fate)| *fate == HostFate::Bypassed));
 }

@@ -50,6 +50,8 @@ struct Partial {
     pieces: Vec<Piece>,
     /// Fragments contradicted one another: none of them, nor those to come, make a packet (RFC 5722 section 3).
     conflict: bool,
+    /// Its first fragment showed that it is for somebody else.
+    foreign: bool,
 }
 
 /// The packets that are not whole yet.
@@ -103,7 +105,7 @@ impl Reassembly {
         let partial = self.partial.entry(field.key).or_insert_with(|| {
             self.order.push_back((expires, field.key));
             self.held += PARTIAL_COST;
-            Partial { expires, pieces: Vec::new(), conflict: false }
+            Partial { expires, pieces: Vec::new(), conflict: false, foreign: false }
         });
         self.held += frame.capacity();
         self.frames += 1;
@@ -128,6 +130,37 @@ impl Reassembly {
         }
         self.make_room(lost);
         None
+    }
+
+    /// The first fragment of a packet says that the packet is for somebody else: what is held of it, in order. The
+    /// rest [is foreign](Self::is_foreign) when it comes.
+    pub fn release_foreign(
+        &mut self,
+        now: Instant,
+        first: &Frame,
+        headers: &Headers,
+        lost: &mut Lost,
+    ) -> Vec<Frame> {
+        let Some(field) = Field::read(first.bytes(), headers) else { return Vec::new() };
+        let expires = now + self.time;
+        let partial = self.partial.entry(field.key).or_insert_with(|| {
+            self.order.push_back((expires, field.key));
+            self.held += PARTIAL_COST;
+            Partial { expires, pieces: Vec::new(), conflict: false, foreign: false }
+        });
+        partial.foreign = true;
+        let pieces = std::mem::take(&mut partial.pieces);
+        pieces.iter().for_each(|piece| self.release(&piece.frame));
+        self.make_room(lost);
+        pieces.into_iter().map(|piece| piece.frame).collect()
+    }
+
+    /// Whether `fragment` is part of a packet whose first fragment was for somebody else.
+    pub fn is_foreign(&self, fragment: &Frame, headers: &Headers) -> bool {
+        !self.partial.is_empty()
+            && Field::read(fragment.bytes(), headers)
+                .and_then(|field| self.partial.get(&field.key))
+                .is_some_and(|partial| partial.foreign)
     }
 
     /// Give up what is not whole by `now`.
