@@ -24,6 +24,8 @@ mod engines;
 mod layout;
 mod library;
 mod scalar;
+#[allow(unsafe_code, reason = "intrinsics; each block says why it is sound")]
+mod simd;
 #[cfg(test)]
 mod tests;
 
@@ -72,6 +74,7 @@ pub struct Key {
 enum Material {
     Scalar(scalar::Material),
     Library(library::Material),
+    Simd(simd::Material),
 }
 
 impl Key {
@@ -80,6 +83,7 @@ impl Key {
         match self.material {
             Material::Scalar(_) => EngineId::Scalar,
             Material::Library(_) => EngineId::Library,
+            Material::Simd(_) => EngineId::Simd,
         }
     }
 }

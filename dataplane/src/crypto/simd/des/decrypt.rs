@@ -1,0 +1,79 @@
+//! CBC decryption: a packet's blocks side by side, the next packet's after them.
+
+use super::kernel::{self, Blocks, LANES, PerLane, Shared};
+use super::{DesKey, Planes, Text};
+
+/// The blocks of one pass: what was received, and what each is to be XORed with afterwards.
+struct Pass<'a> {
+    blocks: Blocks,
+    chain: Blocks,
+    /// Where the lanes' blocks go, in order.
+    places: [Option<&'a mut [u8]>; LANES],
+    runs: usize,
+    used: usize,
+}
+
+/// Decrypt every text in place. `only`: the key of them all; without it each lane has its own.
+pub(super) fn decrypt<'a>(texts: impl Iterator<Item = Text<'a>>, only: Option<&DesKey>, rounds: usize) {
+    let zero = Blocks([0; LANES]);
+    let mut pass = Pass { blocks: zero, chain: zero, places: [const { None }; LANES], runs: 0, used: 0 };
+    let mut planes: Option<Planes> = None;
+    for text in texts {
+        let (mut before, mut rest) = (text.iv, text.bytes);
+        while !rest.is_empty() {
+            let from = pass.used;
+            let (now, later) = rest.split_at_mut(rest.len().min(8 * (LANES - from)));
+            rest = later;
+            before = pass.take(now, before);
+            if only.is_none() {
+                planes.get_or_insert_with(Planes::new).set(text.key, from, pass.used);
+            }
+            if pass.used == LANES {
+                pass.run(only, planes.as_ref(), rounds);
+            }
+        }
+    }
+    if pass.used > 0 {
+        pass.run(only, planes.as_ref(), rounds);
+    }
+}
+
+impl<'a> Pass<'a> {
+    /// Take blocks of one text into the next lanes; the last of them is what the text's next is XORed with.
+    fn take(&mut self, bytes: &'a mut [u8], before: u64) -> u64 {
+        let (blocks, _) = bytes.as_chunks::<8>();
+        let lanes = self.used..self.used + blocks.len();
+        let mut before = before;
+        let places = self.blocks.0[lanes.clone()].iter_mut().zip(&mut self.chain.0[lanes.clone()]);
+        for ((block, chain), bytes) in places.zip(blocks) {
+            *block = u64::from_ne_bytes(*bytes);
+            *chain = std::mem::replace(&mut before, *block);
+        }
+        self.used = lanes.end;
+        self.places[self.runs] = Some(bytes);
+        self.runs += 1;
+        before
+    }
+
+    fn run(&mut self, only: Option<&DesKey>, planes: Option<&Planes>, rounds: usize) {
+        // SAFETY: keys of this kind are made only where `covers` found AVX-512 with VBMI and GFNI.
+        unsafe {
+            match (only, planes) {
+                (Some(key), _) => kernel::crypt(&mut self.blocks, &Shared(&key.rounds)),
+                (None, Some(planes)) => kernel::crypt(&mut self.blocks, &PerLane(&planes.0[..rounds])),
+                (None, None) => {}
+            }
+        }
+        let mut lane = 0;
+        for place in self.places[..self.runs].iter_mut().filter_map(Option::take) {
+            let (blocks, _) = place.as_chunks_mut::<8>();
+            let lanes = lane..lane + blocks.len();
+            lane = lanes.end;
+            let plain = self.blocks.0[lanes.clone()].iter().zip(&self.chain.0[lanes]);
+            for (bytes, (block, chain)) in blocks.iter_mut().zip(plain) {
+                *bytes = (block ^ chain).to_ne_bytes();
+            }
+        }
+        (self.runs, self.used) = (0, 0);
+    }
+}

@@ -1,0 +1,154 @@
+//! DES and 3DES in CBC mode (RFC 2405, RFC 2451) over the 64 lanes of `kernel`. Encryption is serial within a packet:
+//! a lane is a packet. Decryption is not: a packet's blocks lie side by side in the lanes, and the next packet's after
+//! them.
+
+mod decrypt;
+mod encrypt;
+mod kernel;
+mod tables;
+
+use espalier_wire::plane::Direction;
+use zeroize::Zeroize;
+
+use super::super::layout::Parts;
+use super::super::scalar::mac::MacKey;
+use super::super::{Job, Material};
+use kernel::LANES;
+use tables::Table;
+
+/// Rounds of one DES.
+const ROUNDS: usize = 16;
+
+/// The round keys of one direction in the order they are used, each placed byte four times: 512 bytes for DES, 1536
+/// for 3DES. Zeroised on drop.
+pub(in super::super) struct DesKey {
+    rounds: Vec<[u32; 8]>,
+}
+
+impl DesKey {
+    /// `key` is one DES key, or the three of EDE. None for other lengths.
+    pub(super) fn new(direction: Direction, key: &[u8]) -> Option<Self> {
+        let mut rounds = Vec::with_capacity(3 * ROUNDS);
+        let (keys, rest) = key.as_chunks::<8>();
+        if !rest.is_empty() || !matches!(keys.len(), 1 | 3) {
+            return None;
+        }
+        for (n, key) in keys.iter().enumerate() {
+            let mut schedule = tables::schedule(*key);
+            if n == 1 {
+                schedule.reverse();
+            }
+            rounds.extend(schedule.map(|round| round.map(|byte| u32::from(byte) * 0x0101_0101)));
+            schedule.zeroize();
+        }
+        if direction == Direction::Inbound {
+            rounds.reverse();
+        }
+        Some(Self { rounds })
+    }
+}
+
+impl Drop for DesKey {
+    fn drop(&mut self) {
+        self.rounds.zeroize();
+    }
+}
+
+/// The keys of mixed SAs, each lane's in its byte.
+struct Planes([[Table; 8]; 3 * ROUNDS]);
+
+impl Planes {
+    fn new() -> Self {
+        Self([[Table([0; LANES]); 8]; 3 * ROUNDS])
+    }
+
+    /// Lanes `from..to` use `key`.
+    fn set(&mut self, key: &DesKey, from: usize, to: usize) {
+        for (plane, round) in self.0.iter_mut().zip(&key.rounds) {
+            for (table, word) in plane.iter_mut().zip(round) {
+                table.0[from..to].fill(*word as u8);
+            }
+        }
+    }
+}
+
+impl Drop for Planes {
+    fn drop(&mut self) {
+        for plane in &mut self.0 {
+            plane.iter_mut().for_each(|table| table.0.zeroize());
+        }
+    }
+}
+
+/// This engine's key and the MAC of a job.
+fn material<'a>(job: &Job<'a>) -> Option<(&'a DesKey, &'a MacKey)> {
+    match &job.key.material {
+        Material::Simd(super::Material::Des(cipher, mac)) => Some((cipher, mac)),
+        _ => None,
+    }
+}
+
+/// A packet's text, whole blocks, and the block before its first.
+struct Text<'a> {
+    key: &'a DesKey,
+    iv: u64,
+    bytes: &'a mut [u8],
+}
+
+/// The texts of the jobs that are to be done and have keys of so many rounds.
+fn texts<'j, 'a>(jobs: &'j mut [Job<'a>], rounds: usize) -> impl Iterator<Item = Text<'j>> {
+    jobs.iter_mut().filter(|job| job.verified).filter_map(move |job| {
+        let (key, _) = material(job).filter(|(key, _)| key.rounds.len() == rounds)?;
+        let Parts { authed, .. } = Parts::new(job.key.transform, job.bytes)?;
+        let (head, bytes) = authed.split_at_mut_checked(16)?;
+        let iv = u64::from_ne_bytes(*head.last_chunk()?);
+        Some(Text { key, iv, bytes })
+    })
+}
+
+/// The one key of all those texts, if it is one.
+fn only_key<'a>(jobs: &[Job<'a>], rounds: usize) -> Option<&'a DesKey> {
+    let mut keys = jobs.iter().filter(|job| job.verified).filter_map(material).map(|(key, _)| key);
+    let mut keys = keys.by_ref().filter(|key| key.rounds.len() == rounds);
+    let first = keys.next()?;
+    keys.all(|key| std::ptr::eq(key, first)).then_some(first)
+}
+
+/// Encrypt, then authenticate what was encrypted (RFC 4303 section 3.3.2).
+pub(super) fn seal(jobs: &mut [Job<'_>]) {
+    for job in &mut *jobs {
+        if material(job).is_some() {
+            let fits = Parts::new(job.key.transform, job.bytes).is_some();
+            job.verified = job.key.direction == Direction::Outbound && fits;
+        }
+    }
+    for rounds in [ROUNDS, 3 * ROUNDS] {
+        let only = only_key(jobs, rounds);
+        encrypt::encrypt(texts(jobs, rounds), only, rounds);
+    }
+    for job in jobs {
+        let esn = job.esn();
+        if let Some((_, mac)) = material(job).filter(|_| job.verified) {
+            job.verified = Parts::new(job.key.transform, job.bytes)
+                .and_then(|parts| mac.sign(parts.authed, esn, parts.icv))
+                .is_some();
+        }
+    }
+}
+
+/// Authenticate, and decrypt only what is authentic (RFC 4303 section 3.4.4).
+pub(super) fn open(jobs: &mut [Job<'_>]) {
+    for job in &mut *jobs {
+        let esn = job.esn();
+        if let Some((_, mac)) = material(job) {
+            job.verified = job.key.direction == Direction::Inbound
+                && Parts::new(job.key.transform, job.bytes)
+                    .and_then(|parts| mac.verify(parts.authed, esn, parts.icv))
+                    .is_some();
+        }
+    }
+    for rounds in [ROUNDS, 3 * ROUNDS] {
+        let only = only_key(jobs, rounds);
+        decrypt::decrypt(texts(jobs, rounds), only, rounds);
+    }
+}
