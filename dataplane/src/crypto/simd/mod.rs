@@ -2,44 +2,42 @@
 //! serial ciphers and hashes of one packet run beside those of others.
 //!
 //! ```text
-//! jobs of a batch ── des: 64 blocks abreast (AVX-512 with VBMI and GFNI) ──┐
-//!                 └─ hmac: one after the other, as `scalar` does           ┴── ICVs, in the jobs' order
+//! seal:  jobs -> cipher (des: 64 blocks abreast, aes_cbc: 16 packets or blocks) -> hash (16 or 32 messages) -> ICVs
+//! open:  jobs -> hash -> those that are authentic -> cipher
 //! ```
 //!
-//! Kernels live in a module for each cipher; a transform without one is not covered, and goes to another engine. Which
-//! CPU has what is `cpu`'s to say.
+//! Kernels live in a module for each cipher and hash; a transform without one is not covered, and goes to another
+//! engine. Which CPU has what is `cpu`'s to say.
 
 use espalier_wire::plane::Direction;
-use espalier_wire::{Cipher, Transform};
+use espalier_wire::{Integrity, Transform};
 
 use super::{Engine, EngineId, Job, Key, KeyError, check_lengths};
 
+#[cfg(target_arch = "x86_64")]
+mod aes;
+#[cfg(target_arch = "x86_64")]
+mod aes_cbc;
 mod cpu;
 #[cfg(target_arch = "x86_64")]
 mod des;
+#[cfg(target_arch = "x86_64")]
+mod hash;
+#[cfg(target_arch = "x86_64")]
+mod separate;
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use separate::Material;
 
 /// The engine.
 pub(super) struct Simd;
-
-/// Expanded keys.
-#[cfg(target_arch = "x86_64")]
-pub(super) enum Material {
-    /// DES or 3DES in CBC mode, with an HMAC.
-    Des(Box<des::DesKey>, super::scalar::mac::MacKey),
-}
 
 /// No kernel, no key.
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) enum Material {}
 
+#[cfg(not(target_arch = "x86_64"))]
 impl Material {
-    #[cfg(target_arch = "x86_64")]
-    fn new(transform: Transform, direction: Direction, key: &[u8], auth_key: &[u8]) -> Option<Self> {
-        let mac = super::scalar::mac::MacKey::new(transform.integrity(), auth_key)?;
-        Some(Self::Des(Box::new(des::DesKey::new(direction, key)?), mac))
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
     fn new(_: Transform, _: Direction, _: &[u8], _: &[u8]) -> Option<Self> {
         None
     }
@@ -51,8 +49,7 @@ impl Engine for Simd {
     }
 
     fn covers(&self, transform: Transform) -> bool {
-        let des = matches!(transform.cipher(), Cipher::DesCbc | Cipher::TripleDesCbc);
-        des && cpu::level() == cpu::Level::Avx512
+        transform.integrity() != Integrity::Combined && cpu::level() == cpu::Level::Avx512
     }
 
     fn key(
@@ -73,12 +70,12 @@ impl Engine for Simd {
 
     #[cfg(target_arch = "x86_64")]
     fn seal(&self, jobs: &mut [Job<'_>]) {
-        des::seal(jobs);
+        separate::seal(jobs);
     }
 
     #[cfg(target_arch = "x86_64")]
     fn open(&self, jobs: &mut [Job<'_>]) {
-        des::open(jobs);
+        separate::open(jobs);
     }
 
     #[cfg(not(target_arch = "x86_64"))]

@@ -10,9 +10,9 @@ mod tables;
 use espalier_wire::plane::Direction;
 use zeroize::Zeroize;
 
+use super::super::Job;
 use super::super::layout::Parts;
-use super::super::scalar::mac::MacKey;
-use super::super::{Job, Material};
+use super::separate::des;
 use kernel::LANES;
 use tables::Table;
 
@@ -80,14 +80,6 @@ impl Drop for Planes {
     }
 }
 
-/// This engine's key and the MAC of a job.
-fn material<'a>(job: &Job<'a>) -> Option<(&'a DesKey, &'a MacKey)> {
-    match &job.key.material {
-        Material::Simd(super::Material::Des(cipher, mac)) => Some((cipher, mac)),
-        _ => None,
-    }
-}
-
 /// A packet's text, whole blocks, and the block before its first.
 struct Text<'a> {
     key: &'a DesKey,
@@ -98,7 +90,7 @@ struct Text<'a> {
 /// The texts of the jobs that are to be done and have keys of so many rounds.
 fn texts<'j, 'a>(jobs: &'j mut [Job<'a>], rounds: usize) -> impl Iterator<Item = Text<'j>> {
     jobs.iter_mut().filter(|job| job.verified).filter_map(move |job| {
-        let (key, _) = material(job).filter(|(key, _)| key.rounds.len() == rounds)?;
+        let key = des(job).filter(|key| key.rounds.len() == rounds)?;
         let Parts { authed, .. } = Parts::new(job.key.transform, job.bytes)?;
         let (head, bytes) = authed.split_at_mut_checked(16)?;
         let iv = u64::from_ne_bytes(*head.last_chunk()?);
@@ -108,45 +100,22 @@ fn texts<'j, 'a>(jobs: &'j mut [Job<'a>], rounds: usize) -> impl Iterator<Item =
 
 /// The one key of all those texts, if it is one.
 fn only_key<'a>(jobs: &[Job<'a>], rounds: usize) -> Option<&'a DesKey> {
-    let mut keys = jobs.iter().filter(|job| job.verified).filter_map(material).map(|(key, _)| key);
+    let mut keys = jobs.iter().filter(|job| job.verified).filter_map(des);
     let mut keys = keys.by_ref().filter(|key| key.rounds.len() == rounds);
     let first = keys.next()?;
     keys.all(|key| std::ptr::eq(key, first)).then_some(first)
 }
 
-/// Encrypt, then authenticate what was encrypted (RFC 4303 section 3.3.2).
-pub(super) fn seal(jobs: &mut [Job<'_>]) {
-    for job in &mut *jobs {
-        if material(job).is_some() {
-            let fits = Parts::new(job.key.transform, job.bytes).is_some();
-            job.verified = job.key.direction == Direction::Outbound && fits;
-        }
-    }
+/// Encrypt the jobs that are `verified` so far.
+pub(super) fn encrypt(jobs: &mut [Job<'_>]) {
     for rounds in [ROUNDS, 3 * ROUNDS] {
         let only = only_key(jobs, rounds);
         encrypt::encrypt(texts(jobs, rounds), only, rounds);
     }
-    for job in jobs {
-        let esn = job.esn();
-        if let Some((_, mac)) = material(job).filter(|_| job.verified) {
-            job.verified = Parts::new(job.key.transform, job.bytes)
-                .and_then(|parts| mac.sign(parts.authed, esn, parts.icv))
-                .is_some();
-        }
-    }
 }
 
-/// Authenticate, and decrypt only what is authentic (RFC 4303 section 3.4.4).
-pub(super) fn open(jobs: &mut [Job<'_>]) {
-    for job in &mut *jobs {
-        let esn = job.esn();
-        if let Some((_, mac)) = material(job) {
-            job.verified = job.key.direction == Direction::Inbound
-                && Parts::new(job.key.transform, job.bytes)
-                    .and_then(|parts| mac.verify(parts.authed, esn, parts.icv))
-                    .is_some();
-        }
-    }
+/// Decrypt the jobs that are `verified`.
+pub(super) fn decrypt(jobs: &mut [Job<'_>]) {
     for rounds in [ROUNDS, 3 * ROUNDS] {
         let only = only_key(jobs, rounds);
         decrypt::decrypt(texts(jobs, rounds), only, rounds);

@@ -275,9 +275,9 @@ mod tests {
             assert_eq!(places, [0, 1, 2, 3, 4, 5], "box {j} receives");
             let mut sent: Vec<usize> = Vec::new();
             for (to, sources) in PLACEMENT.source.iter().enumerate() {
-                sent.extend((0..6).filter(|p| sources[*p] as usize == j).map(|p| {
-                    assert!(sender(expanded(to, t_at(to, p))).0 == j);
-                    p
+                let from_j = (0..6).filter(|p| sources[*p] as usize == j);
+                sent.extend(from_j.inspect(|p| {
+                    assert!(sender(expanded(to, t_at(to, *p))).0 == j);
                 }));
             }
             sent.sort_unstable();

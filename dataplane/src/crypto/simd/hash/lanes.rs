@@ -1,0 +1,248 @@
+//! The lanes: which message is in each, and what comes next of it.
+
+use std::hint::black_box;
+
+use super::{HmacKey, LANES_MAX, State, Task};
+
+/// A hash function over lanes.
+pub(super) trait Algorithm {
+    /// Bytes of a word of its state: the lanes of a register are 64 / `WORD`.
+    const WORD: usize;
+    /// Registers of lanes that are worked on together.
+    const GROUPS: usize;
+    /// Bytes of a block.
+    const BLOCK: usize;
+    /// Words of the state that make the digest.
+    const DIGEST_WORDS: usize;
+    /// Whether words and lengths are written with the highest byte first.
+    const BIG_ENDIAN: bool;
+    /// From so many messages on, this is faster than one after the other.
+    const WORTH: usize;
+    /// The state before the first block: eight words in the CPU's byte order.
+    fn initial() -> [u8; 64];
+
+    /// Hash `steps` blocks of each lane. `next` points to a lane's block and is moved to the one behind the last.
+    ///
+    /// # Safety
+    /// The CPU has AVX-512 F and BW; `next` has `GROUPS` times as many places as a register lanes, or fewer whole
+    /// registers of them, each with `steps` blocks to be read.
+    unsafe fn blocks(states: &mut [State], next: &mut [*const u8], steps: usize);
+}
+
+/// One message, and where its ICV is.
+pub(super) struct Message<'a> {
+    pub(super) key: &'a HmacKey,
+    pub(super) authed: &'a [u8],
+    /// The high half of the sequence number, behind it.
+    pub(super) esn: Option<u32>,
+    pub(super) icv: &'a mut [u8],
+    pub(super) verified: &'a mut bool,
+}
+
+/// What a lane hashes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing: the next message begins.
+    Idle,
+    /// The message's whole blocks.
+    Body,
+    /// What is left of it, and the padding.
+    Tail,
+    /// The digest so far, under the outer key.
+    Outer,
+}
+
+/// Two blocks of the longest: what is left of a message, its padding and its length.
+const TAIL: usize = 256;
+
+struct Lanes<'a> {
+    messages: [Option<Message<'a>>; LANES_MAX],
+    phase: [Phase; LANES_MAX],
+    /// Blocks left of the phase.
+    left: [usize; LANES_MAX],
+    next: [*const u8; LANES_MAX],
+    tails: [[u8; TAIL]; LANES_MAX],
+    states: [State; 2],
+}
+
+/// Sign or verify every message.
+pub(super) fn run<'a, A: Algorithm>(task: Task, mut messages: impl Iterator<Item = Message<'a>>) {
+    let mut lanes = Lanes {
+        messages: [const { None }; LANES_MAX],
+        phase: [Phase::Idle; LANES_MAX],
+        left: [0; LANES_MAX],
+        next: [std::ptr::null(); LANES_MAX],
+        tails: [[0; TAIL]; LANES_MAX],
+        states: [State::ZERO; 2],
+    };
+    let width = 64 / A::WORD;
+    loop {
+        let mut busy = 0;
+        for lane in 0..A::GROUPS * width {
+            while lanes.left[lane] == 0 && lanes.advance::<A>(task, lane, &mut messages) {}
+            if lanes.left[lane] > 0 {
+                busy = lane + 1;
+            }
+        }
+        if busy == 0 {
+            return;
+        }
+        let used = busy.next_multiple_of(width);
+        lanes.step::<A>(used);
+    }
+}
+
+impl<'a> Lanes<'a> {
+    /// As many blocks as the shortest phase has left, in every register that has a busy lane.
+    fn step<A: Algorithm>(&mut self, used: usize) {
+        let busy = self.left[..used].iter().copied().filter(|left| *left > 0);
+        let Some(steps) = busy.min() else { return };
+        let Some(any) = (0..used).find(|lane| self.left[*lane] > 0).map(|lane| self.next[lane]) else {
+            return;
+        };
+        for (next, left) in self.next[..used].iter_mut().zip(&self.left) {
+            // A lane without work goes over another's blocks, and nobody looks at what it makes of them.
+            if *left == 0 {
+                *next = any;
+            }
+        }
+        // SAFETY: keys of this engine are made only where `covers` found AVX-512; each lane has `steps` blocks left in
+        // the message or the tail that `advance` pointed it to, and both live as long as the phase.
+        unsafe { A::blocks(&mut self.states, &mut self.next[..used], steps) };
+        for left in self.left[..used].iter_mut().filter(|left| **left > 0) {
+            *left -= steps;
+        }
+    }
+
+    /// The next phase of a lane that is through with one; false when no message waits for it.
+    fn advance<A: Algorithm>(
+        &mut self,
+        task: Task,
+        lane: usize,
+        messages: &mut impl Iterator<Item = Message<'a>>,
+    ) -> bool {
+        match self.phase[lane] {
+            Phase::Idle => {
+                let Some(message) = messages.next() else { return false };
+                self.load::<A>(lane, &message.key.inner);
+                (self.next[lane], self.left[lane]) =
+                    (message.authed.as_ptr(), message.authed.len() / A::BLOCK);
+                self.messages[lane] = Some(message);
+                self.phase[lane] = Phase::Body;
+            }
+            Phase::Body => self.begin_tail::<A>(lane),
+            Phase::Tail => self.begin_outer::<A>(lane),
+            Phase::Outer => {
+                if let Some(message) = self.messages[lane].take() {
+                    let (digest, _) = self.digest::<A>(lane);
+                    message.finish(task, &digest);
+                }
+                self.phase[lane] = Phase::Idle;
+            }
+        }
+        true
+    }
+
+    fn begin_tail<A: Algorithm>(&mut self, lane: usize) {
+        let Some(message) = &self.messages[lane] else { return };
+        let (tail, rest) =
+            (&mut self.tails[lane], &message.authed[message.authed.len() / A::BLOCK * A::BLOCK..]);
+        tail[..rest.len()].copy_from_slice(rest);
+        let mut len = rest.len();
+        if let Some(hi) = message.esn {
+            tail[len..len + 4].copy_from_slice(&hi.to_be_bytes());
+            len += 4;
+        }
+        let hashed = A::BLOCK + message.authed.len() + 4 * usize::from(message.esn.is_some());
+        self.left[lane] = pad::<A>(tail, len, hashed);
+        self.next[lane] = tail.as_ptr();
+        self.phase[lane] = Phase::Tail;
+    }
+
+    fn begin_outer<A: Algorithm>(&mut self, lane: usize) {
+        let (digest, len) = self.digest::<A>(lane);
+        let Some(message) = &self.messages[lane] else { return };
+        let outer = message.key.outer;
+        let tail = &mut self.tails[lane];
+        tail[..len].copy_from_slice(&digest[..len]);
+        self.left[lane] = pad::<A>(tail, len, A::BLOCK + len);
+        self.next[lane] = tail.as_ptr();
+        self.load::<A>(lane, &outer);
+        self.phase[lane] = Phase::Outer;
+    }
+
+    fn load<A: Algorithm>(&mut self, lane: usize, words: &[u8; 64]) {
+        let (state, at) = (&mut self.states[lane * A::WORD / 64], lane * A::WORD % 64);
+        for (row, word) in state.0.iter_mut().zip(words.chunks_exact(A::WORD)) {
+            row[at..at + A::WORD].copy_from_slice(word);
+        }
+    }
+
+    /// A lane's digest in the order of its bytes, and how long it is.
+    fn digest<A: Algorithm>(&self, lane: usize) -> ([u8; 64], usize) {
+        let (mut digest, len) = (words::<A>(&self.states, lane), A::DIGEST_WORDS * A::WORD);
+        if A::BIG_ENDIAN {
+            digest.chunks_exact_mut(A::WORD).for_each(<[u8]>::reverse);
+        }
+        (digest, len)
+    }
+}
+
+/// A lane's words, one after the other.
+fn words<A: Algorithm>(states: &[State; 2], lane: usize) -> [u8; 64] {
+    let (state, at, mut words) = (&states[lane * A::WORD / 64], lane * A::WORD % 64, [0; 64]);
+    for (row, word) in state.0.iter().zip(words.chunks_exact_mut(A::WORD)) {
+        word.copy_from_slice(&row[at..at + A::WORD]);
+    }
+    words
+}
+
+/// Padding behind `len` bytes of the last `hashed`: how many blocks there are now.
+fn pad<A: Algorithm>(tail: &mut [u8; TAIL], len: usize, hashed: usize) -> usize {
+    let length_len = A::BLOCK / 8;
+    let blocks = (len + 1 + length_len).div_ceil(A::BLOCK);
+    let end = blocks * A::BLOCK;
+    tail[len] = 0x80;
+    tail[len + 1..end].fill(0);
+    let bits = hashed as u64 * 8;
+    tail[end - 8..end].copy_from_slice(&if A::BIG_ENDIAN { bits.to_be_bytes() } else { bits.to_le_bytes() });
+    blocks
+}
+
+impl Message<'_> {
+    fn finish(self, task: Task, digest: &[u8; 64]) {
+        let digest = &digest[..self.icv.len()];
+        *self.verified = match task {
+            Task::Sign => {
+                self.icv.copy_from_slice(digest);
+                true
+            }
+            // Every byte is looked at, whatever the others were.
+            Task::Verify => {
+                black_box(self.icv.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b))) == 0
+            }
+        };
+    }
+}
+
+/// The states after the blocks of the inner and the outer key. None when the key is longer than a block.
+pub(super) fn keyed<A: Algorithm>(key: &[u8]) -> Option<[[u8; 64]; 2]> {
+    let mut states = [State::ZERO; 2];
+    let blocks = [0x36, 0x5c].map(|pad: u8| {
+        let mut block = [pad; TAIL];
+        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+        block
+    });
+    if key.len() > A::BLOCK {
+        return None;
+    }
+    let initial = A::initial();
+    for (row, word) in states[0].0.iter_mut().zip(initial.chunks_exact(A::WORD)) {
+        row.chunks_exact_mut(A::WORD).for_each(|lane| lane.copy_from_slice(word));
+    }
+    let mut next = [blocks[0].as_ptr(); LANES_MAX];
+    next[1] = blocks[1].as_ptr();
+    // SAFETY: only asked for where `covers` found AVX-512; every lane has one block.
+    unsafe { A::blocks(&mut states, &mut next[..64 / A::WORD], 1) };
+    Some([words::<A>(&states, 0), words::<A>(&states, 1)])
+}

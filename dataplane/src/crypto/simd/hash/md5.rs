@@ -1,0 +1,159 @@
+//! MD5 (RFC 1321) in 16 lanes, two registers of them at once: a step waits for the one before, and two chains fill the
+//! wait.
+
+use std::arch::x86_64::*;
+
+use super::State;
+use super::lanes::Algorithm;
+use super::transpose::{bytes, load, store, words32};
+
+pub(super) struct Md5;
+
+/// floor(2^32 |sin(i + 1)|).
+#[rustfmt::skip]
+const K: [u32; 64] = [
+    0xd76a_a478, 0xe8c7_b756, 0x2420_70db, 0xc1bd_ceee, 0xf57c_0faf, 0x4787_c62a,
+    0xa830_4613, 0xfd46_9501, 0x6980_98d8, 0x8b44_f7af, 0xffff_5bb1, 0x895c_d7be,
+    0x6b90_1122, 0xfd98_7193, 0xa679_438e, 0x49b4_0821, 0xf61e_2562, 0xc040_b340,
+    0x265e_5a51, 0xe9b6_c7aa, 0xd62f_105d, 0x0244_1453, 0xd8a1_e681, 0xe7d3_fbc8,
+    0x21e1_cde6, 0xc337_07d6, 0xf4d5_0d87, 0x455a_14ed, 0xa9e3_e905, 0xfcef_a3f8,
+    0x676f_02d9, 0x8d2a_4c8a, 0xfffa_3942, 0x8771_f681, 0x6d9d_6122, 0xfde5_380c,
+    0xa4be_ea44, 0x4bde_cfa9, 0xf6bb_4b60, 0xbebf_bc70, 0x289b_7ec6, 0xeaa1_27fa,
+    0xd4ef_3085, 0x0488_1d05, 0xd9d4_d039, 0xe6db_99e5, 0x1fa2_7cf8, 0xc4ac_5665,
+    0xf429_2244, 0x432a_ff97, 0xab94_23a7, 0xfc93_a039, 0x655b_59c3, 0x8f0c_cc92,
+    0xffef_f47d, 0x8584_5dd1, 0x6fa8_7e4f, 0xfe2c_e6e0, 0xa301_4314, 0x4e08_11a1,
+    0xf753_7e82, 0xbd3a_f235, 0x2ad7_d2bb, 0xeb86_d391,
+];
+
+impl Algorithm for Md5 {
+    const WORD: usize = 4;
+    const GROUPS: usize = 2;
+    const BLOCK: usize = 64;
+    const DIGEST_WORDS: usize = 4;
+    const BIG_ENDIAN: bool = false;
+    const WORTH: usize = 2;
+
+    fn initial() -> [u8; 64] {
+        bytes([0x6745_2301u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476].map(u32::to_ne_bytes))
+    }
+
+    unsafe fn blocks(states: &mut [State], next: &mut [*const u8], steps: usize) {
+        match next.as_chunks_mut::<16>().0 {
+            // SAFETY: the caller's.
+            [one] => unsafe { blocks(states, [one], steps) },
+            // SAFETY: the caller's.
+            [one, two] => unsafe { blocks(states, [one, two], steps) },
+            _ => {}
+        }
+    }
+}
+
+/// Hash `steps` blocks of each lane of `G` registers.
+///
+/// # Safety
+/// Each pointer has `steps` blocks to be read.
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn blocks<const G: usize>(states: &mut [State], next: [&mut [*const u8; 16]; G], steps: usize) {
+    let mut next = next;
+    let mut state: [[__m512i; 4]; G] = std::array::from_fn(|g| load(&states[g]));
+    for _ in 0..steps {
+        let mut w = [[_mm512_setzero_si512(); 16]; G];
+        for (w, next) in w.iter_mut().zip(&mut next) {
+            // SAFETY: the caller's.
+            *w = unsafe { words32(next, false) };
+        }
+        compress(&mut state, &w);
+    }
+    for (to, state) in states.iter_mut().zip(&state) {
+        store(to, state);
+    }
+}
+
+#[inline]
+#[rustfmt::skip]
+#[target_feature(enable = "avx512f,avx512bw")]
+#[allow(clippy::too_many_lines, reason = "64 steps, each its own")]
+fn compress<const G: usize>(state: &mut [[__m512i; 4]; G], w: &[[__m512i; 16]; G]) {
+    let [mut a, mut b, mut c, mut d]: [[__m512i; G]; 4] =
+        std::array::from_fn(|word| std::array::from_fn(|g| state[g][word]));
+    // a = b + rotated(a + f(x, y, z) + w + k)
+    macro_rules! step {
+        ($f:literal, $a:ident $b:ident, $x:ident $y:ident $z:ident, $w:literal, $turn:literal, $k:literal) => {
+            for g in 0..G {
+                let f = _mm512_ternarylogic_epi32::<$f>($x[g], $y[g], $z[g]);
+                let known = _mm512_add_epi32(_mm512_set1_epi32(K[$k] as i32), w[g][$w]);
+                let sum = _mm512_add_epi32(_mm512_add_epi32($a[g], known), f);
+                $a[g] = _mm512_add_epi32($b[g], _mm512_rol_epi32::<$turn>(sum));
+            }
+        };
+    }
+    step!(0xca, a b, b c d,  0,  7,  0);
+    step!(0xca, d a, a b c,  1, 12,  1);
+    step!(0xca, c d, d a b,  2, 17,  2);
+    step!(0xca, b c, c d a,  3, 22,  3);
+    step!(0xca, a b, b c d,  4,  7,  4);
+    step!(0xca, d a, a b c,  5, 12,  5);
+    step!(0xca, c d, d a b,  6, 17,  6);
+    step!(0xca, b c, c d a,  7, 22,  7);
+    step!(0xca, a b, b c d,  8,  7,  8);
+    step!(0xca, d a, a b c,  9, 12,  9);
+    step!(0xca, c d, d a b, 10, 17, 10);
+    step!(0xca, b c, c d a, 11, 22, 11);
+    step!(0xca, a b, b c d, 12,  7, 12);
+    step!(0xca, d a, a b c, 13, 12, 13);
+    step!(0xca, c d, d a b, 14, 17, 14);
+    step!(0xca, b c, c d a, 15, 22, 15);
+    step!(0xca, a b, d b c,  1,  5, 16);
+    step!(0xca, d a, c a b,  6,  9, 17);
+    step!(0xca, c d, b d a, 11, 14, 18);
+    step!(0xca, b c, a c d,  0, 20, 19);
+    step!(0xca, a b, d b c,  5,  5, 20);
+    step!(0xca, d a, c a b, 10,  9, 21);
+    step!(0xca, c d, b d a, 15, 14, 22);
+    step!(0xca, b c, a c d,  4, 20, 23);
+    step!(0xca, a b, d b c,  9,  5, 24);
+    step!(0xca, d a, c a b, 14,  9, 25);
+    step!(0xca, c d, b d a,  3, 14, 26);
+    step!(0xca, b c, a c d,  8, 20, 27);
+    step!(0xca, a b, d b c, 13,  5, 28);
+    step!(0xca, d a, c a b,  2,  9, 29);
+    step!(0xca, c d, b d a,  7, 14, 30);
+    step!(0xca, b c, a c d, 12, 20, 31);
+    step!(0x96, a b, b c d,  5,  4, 32);
+    step!(0x96, d a, a b c,  8, 11, 33);
+    step!(0x96, c d, d a b, 11, 16, 34);
+    step!(0x96, b c, c d a, 14, 23, 35);
+    step!(0x96, a b, b c d,  1,  4, 36);
+    step!(0x96, d a, a b c,  4, 11, 37);
+    step!(0x96, c d, d a b,  7, 16, 38);
+    step!(0x96, b c, c d a, 10, 23, 39);
+    step!(0x96, a b, b c d, 13,  4, 40);
+    step!(0x96, d a, a b c,  0, 11, 41);
+    step!(0x96, c d, d a b,  3, 16, 42);
+    step!(0x96, b c, c d a,  6, 23, 43);
+    step!(0x96, a b, b c d,  9,  4, 44);
+    step!(0x96, d a, a b c, 12, 11, 45);
+    step!(0x96, c d, d a b, 15, 16, 46);
+    step!(0x96, b c, c d a,  2, 23, 47);
+    step!(0x39, a b, b c d,  0,  6, 48);
+    step!(0x39, d a, a b c,  7, 10, 49);
+    step!(0x39, c d, d a b, 14, 15, 50);
+    step!(0x39, b c, c d a,  5, 21, 51);
+    step!(0x39, a b, b c d, 12,  6, 52);
+    step!(0x39, d a, a b c,  3, 10, 53);
+    step!(0x39, c d, d a b, 10, 15, 54);
+    step!(0x39, b c, c d a,  1, 21, 55);
+    step!(0x39, a b, b c d,  8,  6, 56);
+    step!(0x39, d a, a b c, 15, 10, 57);
+    step!(0x39, c d, d a b,  6, 15, 58);
+    step!(0x39, b c, c d a, 13, 21, 59);
+    step!(0x39, a b, b c d,  4,  6, 60);
+    step!(0x39, d a, a b c, 11, 10, 61);
+    step!(0x39, c d, d a b,  2, 15, 62);
+    step!(0x39, b c, c d a,  9, 21, 63);
+    for g in 0..G {
+        for (word, new) in state[g].iter_mut().zip([a[g], b[g], c[g], d[g]]) {
+            *word = _mm512_add_epi32(*word, new);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! HMAC (RFC 2104) of many messages at once: each lane of a register a message, whatever its length and its key. A
+//! message that ends gives its lane to the next one that waits.
+//!
+//! ```text
+//! lane:  whole blocks, read where they lie -> the rest and its padding -> the outer hash of the digest -> next message
+//! ```
+//!
+//! Where few messages come together, `scalar` is faster (it has SHA-NI) and gets them.
+
+mod lanes;
+mod md5;
+mod sha1;
+mod sha2_32;
+mod sha2_64;
+mod transpose;
+
+use espalier_wire::Integrity;
+use espalier_wire::plane::Direction;
+use zeroize::Zeroize;
+
+use super::super::Job;
+use super::super::layout::Parts;
+use super::super::scalar::mac::MacKey;
+use super::separate::mac;
+use lanes::{Algorithm, Message};
+
+/// The most lanes that an algorithm has.
+const LANES_MAX: usize = 32;
+
+/// The states of all lanes: word w of each is in row w, at the lane's place.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct State([[u8; 64]; 8]);
+
+impl State {
+    const ZERO: Self = Self([[0; 64]; 8]);
+}
+
+/// An HMAC key: the states after the key's two blocks, and the twin's for few messages. Zeroised on drop.
+pub(super) struct HmacKey {
+    integrity: Integrity,
+    /// Eight words in the CPU's byte order.
+    inner: [u8; 64],
+    outer: [u8; 64],
+    few: MacKey,
+}
+
+impl Drop for HmacKey {
+    fn drop(&mut self) {
+        self.inner.zeroize();
+        self.outer.zeroize();
+    }
+}
+
+impl HmacKey {
+    /// None when the combined modes are asked for, or the key is longer than a block.
+    pub(super) fn new(integrity: Integrity, key: &[u8]) -> Option<Self> {
+        let few = MacKey::new(integrity, key)?;
+        let [inner, outer] = match integrity {
+            Integrity::Md5 => lanes::keyed::<md5::Md5>(key)?,
+            Integrity::Sha1 => lanes::keyed::<sha1::Sha1>(key)?,
+            Integrity::Sha256 => lanes::keyed::<sha2_32::Sha256>(key)?,
+            Integrity::Sha384 => lanes::keyed::<sha2_64::Sha384>(key)?,
+            Integrity::Sha512 => lanes::keyed::<sha2_64::Sha512>(key)?,
+            Integrity::Combined => return None,
+        };
+        Some(Self { integrity, inner, outer, few })
+    }
+}
+
+/// What to do with the ICVs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    /// Write those of the jobs that are `verified` so far.
+    Sign,
+    /// Compare, and set `verified`.
+    Verify,
+}
+
+/// Sign or verify every job of this engine that has an HMAC.
+pub(super) fn run(task: Task, jobs: &mut [Job<'_>]) {
+    let mut counts = [0; Integrity::Combined as usize];
+    for job in &*jobs {
+        if let Some(mac) = mac(job)
+            && let Some(count) = counts.get_mut(mac.integrity as usize)
+        {
+            *count += 1;
+        }
+    }
+    for (count, integrity) in counts.into_iter().zip(ALL) {
+        match integrity {
+            _ if count == 0 => {}
+            Integrity::Md5 => some::<md5::Md5>(task, count, messages(task, integrity, jobs)),
+            Integrity::Sha1 => some::<sha1::Sha1>(task, count, messages(task, integrity, jobs)),
+            Integrity::Sha256 => some::<sha2_32::Sha256>(task, count, messages(task, integrity, jobs)),
+            Integrity::Sha384 => some::<sha2_64::Sha384>(task, count, messages(task, integrity, jobs)),
+            Integrity::Sha512 => some::<sha2_64::Sha512>(task, count, messages(task, integrity, jobs)),
+            Integrity::Combined => {}
+        }
+    }
+}
+
+/// In the order of their numbers.
+const ALL: [Integrity; 5] =
+    [Integrity::Md5, Integrity::Sha1, Integrity::Sha256, Integrity::Sha384, Integrity::Sha512];
+
+fn messages<'j>(
+    task: Task,
+    integrity: Integrity,
+    jobs: &'j mut [Job<'_>],
+) -> impl Iterator<Item = Message<'j>> {
+    jobs.iter_mut().filter_map(move |job| {
+        let key = mac(job).filter(|mac| mac.integrity == integrity)?;
+        let esn = job.esn();
+        let wanted = match task {
+            Task::Sign => job.verified,
+            Task::Verify => job.key.direction == Direction::Inbound,
+        };
+        job.verified = false;
+        let parts = Parts::new(job.key.transform, job.bytes).filter(|_| wanted)?;
+        Some(Message { key, authed: parts.authed, esn, icv: parts.icv, verified: &mut job.verified })
+    })
+}
+
+fn some<'j, A: Algorithm>(task: Task, count: usize, messages: impl Iterator<Item = Message<'j>>) {
+    if count >= A::WORTH {
+        return lanes::run::<A>(task, messages);
+    }
+    for Message { key, authed, esn, icv, verified } in messages {
+        *verified = match task {
+            Task::Sign => key.few.sign(authed, esn, icv),
+            Task::Verify => key.few.verify(authed, esn, icv),
+        }
+        .is_some();
+    }
+}

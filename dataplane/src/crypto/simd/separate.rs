@@ -1,0 +1,112 @@
+//! A cipher and an HMAC of their own: all packets through the one, then all through the other.
+
+use espalier_wire::plane::Direction;
+use espalier_wire::{Cipher, Transform};
+
+use super::super::layout::Parts;
+use super::super::{Job, Material as AnyMaterial};
+use super::aes::RoundKeys;
+use super::aes_cbc;
+use super::des::{self, DesKey};
+use super::hash::{self, HmacKey, Task};
+
+/// Expanded keys.
+pub(in super::super) struct Material {
+    cipher: CipherKey,
+    mac: Box<HmacKey>,
+}
+
+enum CipherKey {
+    Null,
+    Des(Box<DesKey>),
+    Aes(Box<RoundKeys>),
+}
+
+impl Material {
+    pub(super) fn new(
+        transform: Transform,
+        direction: Direction,
+        key: &[u8],
+        auth_key: &[u8],
+    ) -> Option<Self> {
+        let cipher = match (transform.cipher(), direction) {
+            (Cipher::Null, _) => CipherKey::Null,
+            (Cipher::DesCbc | Cipher::TripleDesCbc, _) => {
+                CipherKey::Des(Box::new(DesKey::new(direction, key)?))
+            }
+            (_, Direction::Outbound) => CipherKey::Aes(Box::new(RoundKeys::encryption(key)?)),
+            (_, Direction::Inbound) => CipherKey::Aes(Box::new(RoundKeys::decryption(key)?)),
+        };
+        Some(Self { cipher, mac: Box::new(HmacKey::new(transform.integrity(), auth_key)?) })
+    }
+}
+
+fn material<'a>(job: &Job<'a>) -> Option<&'a Material> {
+    match &job.key.material {
+        AnyMaterial::Simd(material) => Some(material),
+        _ => None,
+    }
+}
+
+/// The HMAC key of a job of this engine.
+pub(super) fn mac<'a>(job: &Job<'a>) -> Option<&'a HmacKey> {
+    material(job).map(|material| &*material.mac)
+}
+
+/// The DES key of a job of this engine.
+pub(super) fn des<'a>(job: &Job<'a>) -> Option<&'a DesKey> {
+    match &material(job)?.cipher {
+        CipherKey::Des(key) => Some(key),
+        _ => None,
+    }
+}
+
+fn aes<'a>(job: &Job<'a>) -> Option<&'a RoundKeys> {
+    match &material(job)?.cipher {
+        CipherKey::Aes(key) => Some(key),
+        _ => None,
+    }
+}
+
+/// The jobs to be done whose AES keys have so many rounds; 0: any.
+fn aes_texts<'j>(jobs: &'j mut [Job<'_>], rounds: usize) -> impl Iterator<Item = aes_cbc::Text<'j>> {
+    jobs.iter_mut().filter(|job| job.verified).filter_map(move |job| {
+        let key = aes(job).filter(|key| rounds == 0 || key.rounds == rounds)?;
+        let authed = Parts::new(job.key.transform, job.bytes)?.authed;
+        let (head, bytes) = authed.split_at_mut_checked(24)?;
+        Some(aes_cbc::Text { key, iv: *head.last_chunk()?, bytes })
+    })
+}
+
+/// Encrypt, then authenticate what was encrypted (RFC 4303 section 3.3.2).
+pub(super) fn seal(jobs: &mut [Job<'_>]) {
+    let (mut has_des, mut has_aes) = (false, 0);
+    for job in &mut *jobs {
+        let Some(material) = material(job) else { continue };
+        match &material.cipher {
+            CipherKey::Null => {}
+            CipherKey::Des(_) => has_des = true,
+            CipherKey::Aes(key) => has_aes |= 1 << key.rounds,
+        }
+        let fits = Parts::new(job.key.transform, job.bytes).is_some();
+        job.verified = job.key.direction == Direction::Outbound && fits;
+    }
+    if has_des {
+        des::encrypt(jobs);
+    }
+    for rounds in [10, 12, 14] {
+        if has_aes & 1 << rounds != 0 {
+            aes_cbc::encrypt(rounds, aes_texts(jobs, rounds));
+        }
+    }
+    hash::run(Task::Sign, jobs);
+}
+
+/// Authenticate, and decrypt only what is authentic (RFC 4303 section 3.4.4).
+pub(super) fn open(jobs: &mut [Job<'_>]) {
+    hash::run(Task::Verify, jobs);
+    if jobs.iter().any(|job| des(job).is_some()) {
+        des::decrypt(jobs);
+    }
+    aes_cbc::decrypt(aes_texts(jobs, 0));
+}
