@@ -92,17 +92,19 @@ impl Lanes {
 /// Each lane has `steps` blocks, a `stride` apart, that nothing else reads or writes.
 #[target_feature(enable = "avx512f,avx512bw,vaes")]
 unsafe fn run<const ROUNDS: usize, const G: usize>(lanes: &mut Lanes, steps: usize, stride: &[usize; LANES]) {
-    // SAFETY: four times 16 aligned bytes.
-    let load = |four: &Four| unsafe { _mm512_load_si512(four.0.as_ptr().cast()) };
-    let mut chain: [__m512i; G] = std::array::from_fn(|g| load(&lanes.chain[g]));
+    let mut chain = [_mm512_setzero_si512(); G];
+    for (chain, four) in chain.iter_mut().zip(&lanes.chain) {
+        *chain = load(four);
+    }
     for _ in 0..steps {
         for (g, chain) in chain.iter_mut().enumerate() {
-            let next: [*mut u8; 4] = std::array::from_fn(|n| lanes.next[4 * g + n]);
+            let next = &lanes.next[4 * g..4 * g + 4];
             // SAFETY: the caller's.
             let text = unsafe {
-                let block = |n: usize| _mm_loadu_si128(next[n].cast());
-                let text = _mm512_inserti32x4::<1>(_mm512_castsi128_si512(block(0)), block(1));
-                _mm512_inserti32x4::<3>(_mm512_inserti32x4::<2>(text, block(2)), block(3))
+                let text = _mm512_castsi128_si512(_mm_loadu_si128(next[0].cast()));
+                let text = _mm512_inserti32x4::<1>(text, _mm_loadu_si128(next[1].cast()));
+                let text = _mm512_inserti32x4::<2>(text, _mm_loadu_si128(next[2].cast()));
+                _mm512_inserti32x4::<3>(text, _mm_loadu_si128(next[3].cast()))
             };
             *chain = _mm512_ternarylogic_epi32::<0x96>(*chain, text, load(&lanes.keys[0][g]));
         }
@@ -132,6 +134,13 @@ unsafe fn run<const ROUNDS: usize, const G: usize>(lanes: &mut Lanes, steps: usi
     }
 }
 
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(four: &Four) -> __m512i {
+    // SAFETY: four times 16 aligned bytes.
+    unsafe { _mm512_load_si512(four.0.as_ptr().cast()) }
+}
+
 /// Decrypt every text in place.
 pub(super) fn decrypt<'a>(texts: impl Iterator<Item = Text<'a>>) {
     for Text { key, iv, bytes } in texts {
@@ -148,10 +157,11 @@ pub(super) fn decrypt<'a>(texts: impl Iterator<Item = Text<'a>>) {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes")]
 fn one<const ROUNDS: usize>(key: &RoundKeys, iv: [u8; 16], bytes: &mut [u8]) {
-    // SAFETY: 16 bytes.
-    let keys: [__m512i; ROUND_KEYS_MAX] = std::array::from_fn(|n| unsafe {
-        _mm512_broadcast_i32x4(_mm_loadu_si128(key.keys[n].as_ptr().cast()))
-    });
+    let mut keys = [_mm512_setzero_si512(); ROUND_KEYS_MAX];
+    for (wide, key) in keys.iter_mut().zip(&key.keys) {
+        // SAFETY: 16 bytes.
+        *wide = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(key.as_ptr().cast()) });
+    }
     let mut end = bytes.len() / 16;
     while end >= 4 {
         // Sixteen blocks, or what is left of them in whole registers; the one before the first is there, or the IV.
@@ -188,7 +198,10 @@ fn some<const ROUNDS: usize, const G: usize>(
     // SAFETY: registers of 64 bytes within `bytes`, as was just seen; 16 bytes earlier where a block stands before.
     let (text, received, before) = unsafe {
         let text = bytes.as_mut_ptr().add(16 * from);
-        let received: [__m512i; G] = std::array::from_fn(|g| _mm512_loadu_si512(text.add(64 * g).cast()));
+        let mut received = [_mm512_setzero_si512(); G];
+        for (g, received) in received.iter_mut().enumerate() {
+            *received = _mm512_loadu_si512(text.add(64 * g).cast());
+        }
         let mut before = received;
         for (g, before) in before.iter_mut().enumerate().skip(1) {
             *before = _mm512_loadu_si512(text.add(64 * g - 16).cast());
@@ -202,9 +215,14 @@ fn some<const ROUNDS: usize, const G: usize>(
         };
         (text, received, before)
     };
-    let mut blocks = received.map(|block| _mm512_xor_si512(block, keys[0]));
+    let mut blocks = received;
+    for block in &mut blocks {
+        *block = _mm512_xor_si512(*block, keys[0]);
+    }
     for key in &keys[1..ROUNDS] {
-        blocks = blocks.map(|block| _mm512_aesdec_epi128(block, *key));
+        for block in &mut blocks {
+            *block = _mm512_aesdec_epi128(*block, *key);
+        }
     }
     for (g, (block, before)) in blocks.iter().zip(&before).enumerate() {
         let plain = _mm512_xor_si512(_mm512_aesdeclast_epi128(*block, keys[ROUNDS]), *before);

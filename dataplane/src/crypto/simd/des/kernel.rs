@@ -98,7 +98,10 @@ pub(crate) fn crypt(blocks: &mut Blocks, keys: &impl RoundKeys) {
         // SAFETY: a table is 64 aligned bytes.
         *register = unsafe { _mm512_load_si512(table.0.as_ptr().cast()) };
     }
-    let masks = [1, 2, 4, 8, 16, 32].map(|mask| _mm512_set1_epi8(mask));
+    let mut masks = [_mm512_setzero_si512(); 6];
+    for (bit, mask) in masks.iter_mut().enumerate() {
+        *mask = _mm512_set1_epi8(1 << bit);
+    }
     for stage in (0..keys.rounds()).step_by(16) {
         for n in (stage..stage + 16).step_by(2) {
             round!(left, right, keys, n, boxes, masks);
@@ -198,8 +201,9 @@ fn halves(rows: &[__m512i; 8]) -> (Half, Half) {
 fn join(rows: &mut [__m512i; 8], right: &Half, left: &Half) {
     for (side, half) in [right, left].into_iter().enumerate() {
         for r in 0..4 {
-            let both = [2 * r, 2 * r + 1].map(|j| affine(half[j], MATRICES.back[j]));
-            rows[2 * r + side] = _mm512_xor_si512(both[0], both[1]);
+            let even = affine(half[2 * r], MATRICES.back[2 * r]);
+            let odd = affine(half[2 * r + 1], MATRICES.back[2 * r + 1]);
+            rows[2 * r + side] = _mm512_xor_si512(even, odd);
         }
     }
 }

@@ -55,7 +55,10 @@ impl Algorithm for Md5 {
 #[target_feature(enable = "avx512f,avx512bw")]
 unsafe fn blocks<const G: usize>(states: &mut [State], next: [&mut [*const u8; 16]; G], steps: usize) {
     let mut next = next;
-    let mut state: [[__m512i; 4]; G] = std::array::from_fn(|g| load(&states[g]));
+    let mut state = [[_mm512_setzero_si512(); 4]; G];
+    for (state, from) in state.iter_mut().zip(&*states) {
+        *state = load(from);
+    }
     for _ in 0..steps {
         let mut w = [[_mm512_setzero_si512(); 16]; G];
         for (w, next) in w.iter_mut().zip(&mut next) {
@@ -74,8 +77,11 @@ unsafe fn blocks<const G: usize>(states: &mut [State], next: [&mut [*const u8; 1
 #[target_feature(enable = "avx512f,avx512bw")]
 #[allow(clippy::too_many_lines, reason = "64 steps, each its own")]
 fn compress<const G: usize>(state: &mut [[__m512i; 4]; G], w: &[[__m512i; 16]; G]) {
-    let [mut a, mut b, mut c, mut d]: [[__m512i; G]; 4] =
-        std::array::from_fn(|word| std::array::from_fn(|g| state[g][word]));
+    let zero = [_mm512_setzero_si512(); G];
+    let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
+    for (g, state) in state.iter().enumerate() {
+        (a[g], b[g], c[g], d[g]) = (state[0], state[1], state[2], state[3]);
+    }
     // a = b + rotated(a + f(x, y, z) + w + k)
     macro_rules! step {
         ($f:literal, $a:ident $b:ident, $x:ident $y:ident $z:ident, $w:literal, $turn:literal, $k:literal) => {

@@ -1,4 +1,7 @@
 //! A block of each lane, turned into registers that hold one word of every lane.
+//!
+//! Here and in the kernels intrinsics stand in loops, never in closures: a closure given to a function that is compiled
+//! without the CPU's features is not inlined, and every register goes through memory.
 
 use std::arch::x86_64::*;
 
@@ -19,7 +22,9 @@ pub(super) unsafe fn words32(next: &mut [*const u8; 16], swap: bool) -> [__m512i
     }
     if swap {
         let order = _mm512_broadcast_i32x4(_mm_set_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203));
-        rows = rows.map(|row| _mm512_shuffle_epi8(row, order));
+        for row in &mut rows {
+            *row = _mm512_shuffle_epi8(*row, order);
+        }
     }
     let mut by_two = rows;
     for n in 0..8 {
@@ -100,8 +105,12 @@ pub(super) unsafe fn words64(next: &mut [*const u8; 8]) -> [__m512i; 16] {
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn load<const N: usize>(state: &super::State) -> [__m512i; N] {
-    // SAFETY: a row is 64 aligned bytes.
-    std::array::from_fn(|n| unsafe { _mm512_load_si512(state.0[n].as_ptr().cast()) })
+    let mut rows = [_mm512_setzero_si512(); N];
+    for (row, from) in rows.iter_mut().zip(&state.0) {
+        // SAFETY: a row is 64 aligned bytes.
+        *row = unsafe { _mm512_load_si512(from.as_ptr().cast()) };
+    }
+    rows
 }
 
 /// The way back.
