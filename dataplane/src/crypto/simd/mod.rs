@@ -4,13 +4,14 @@
 //! ```text
 //! seal:  jobs -> cipher (des: 64 blocks abreast, aes_cbc: 16 packets or blocks) -> hash (16 or 32 messages) -> ICVs
 //! open:  jobs -> hash -> those that are authentic -> cipher
+//! gcm:   both at once, packet after packet, four blocks a register
 //! ```
 //!
 //! Kernels live in a module for each cipher and hash; a transform without one is not covered, and goes to another
 //! engine. Which CPU has what is `cpu`'s to say.
 
 use espalier_wire::plane::Direction;
-use espalier_wire::{Integrity, Transform};
+use espalier_wire::{Cipher, Integrity, Transform};
 
 use super::{Engine, EngineId, Job, Key, KeyError, check_lengths};
 
@@ -22,15 +23,47 @@ mod cpu;
 #[cfg(target_arch = "x86_64")]
 mod des;
 #[cfg(target_arch = "x86_64")]
+mod gcm;
+#[cfg(target_arch = "x86_64")]
 mod hash;
 #[cfg(target_arch = "x86_64")]
 mod separate;
 
-#[cfg(target_arch = "x86_64")]
-pub(super) use separate::Material;
-
 /// The engine.
 pub(super) struct Simd;
+
+/// Expanded keys.
+#[cfg(target_arch = "x86_64")]
+pub(super) enum Material {
+    /// Encrypt, then authenticate.
+    Separate(Box<separate::SeparateKey>),
+    /// AES-GCM.
+    Gcm(Box<gcm::GcmKey>),
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Material {
+    fn new(transform: Transform, direction: Direction, key: &[u8], auth_key: &[u8]) -> Option<Self> {
+        Some(match transform.integrity() {
+            Integrity::Combined => Self::Gcm(Box::new(gcm::GcmKey::new(key)?)),
+            _ => Self::Separate(Box::new(separate::SeparateKey::new(transform, direction, key, auth_key)?)),
+        })
+    }
+}
+
+/// This engine's key of a job.
+#[cfg(target_arch = "x86_64")]
+fn material<'a>(job: &Job<'a>) -> Option<&'a Material> {
+    match &job.key.material {
+        super::Material::Simd(material) => Some(material),
+        _ => None,
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn is_outbound(job: &Job<'_>) -> bool {
+    job.key.direction == Direction::Outbound
+}
 
 /// No kernel, no key.
 #[cfg(not(target_arch = "x86_64"))]
@@ -49,7 +82,8 @@ impl Engine for Simd {
     }
 
     fn covers(&self, transform: Transform) -> bool {
-        transform.integrity() != Integrity::Combined && cpu::level() == cpu::Level::Avx512
+        let kernel = !matches!(transform.cipher(), Cipher::Aes128Gmac | Cipher::ChaCha20Poly1305);
+        kernel && cpu::level() == cpu::Level::Avx512
     }
 
     fn key(
@@ -71,11 +105,13 @@ impl Engine for Simd {
     #[cfg(target_arch = "x86_64")]
     fn seal(&self, jobs: &mut [Job<'_>]) {
         separate::seal(jobs);
+        gcm::run::<true>(jobs);
     }
 
     #[cfg(target_arch = "x86_64")]
     fn open(&self, jobs: &mut [Job<'_>]) {
         separate::open(jobs);
+        gcm::run::<false>(jobs);
     }
 
     #[cfg(not(target_arch = "x86_64"))]

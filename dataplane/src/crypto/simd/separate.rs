@@ -3,17 +3,17 @@
 use espalier_wire::plane::Direction;
 use espalier_wire::{Cipher, Transform};
 
+use super::super::Job;
 use super::super::layout::Parts;
-use super::super::{Job, Material as AnyMaterial};
 use super::aes::RoundKeys;
-use super::aes_cbc;
 use super::des::{self, DesKey};
 use super::hash::{self, HmacKey, Task};
+use super::{Material, aes_cbc, material};
 
-/// Expanded keys.
-pub(in super::super) struct Material {
+/// A cipher's key and an HMAC's.
+pub(in super::super) struct SeparateKey {
     cipher: CipherKey,
-    mac: Box<HmacKey>,
+    mac: HmacKey,
 }
 
 enum CipherKey {
@@ -22,7 +22,7 @@ enum CipherKey {
     Aes(Box<RoundKeys>),
 }
 
-impl Material {
+impl SeparateKey {
     pub(super) fn new(
         transform: Transform,
         direction: Direction,
@@ -37,32 +37,32 @@ impl Material {
             (_, Direction::Outbound) => CipherKey::Aes(Box::new(RoundKeys::encryption(key)?)),
             (_, Direction::Inbound) => CipherKey::Aes(Box::new(RoundKeys::decryption(key)?)),
         };
-        Some(Self { cipher, mac: Box::new(HmacKey::new(transform.integrity(), auth_key)?) })
+        Some(Self { cipher, mac: HmacKey::new(transform.integrity(), auth_key)? })
     }
 }
 
-fn material<'a>(job: &Job<'a>) -> Option<&'a Material> {
-    match &job.key.material {
-        AnyMaterial::Simd(material) => Some(material),
-        _ => None,
+fn separate<'a>(job: &Job<'a>) -> Option<&'a SeparateKey> {
+    match material(job)? {
+        Material::Separate(key) => Some(key),
+        Material::Gcm(_) => None,
     }
 }
 
 /// The HMAC key of a job of this engine.
 pub(super) fn mac<'a>(job: &Job<'a>) -> Option<&'a HmacKey> {
-    material(job).map(|material| &*material.mac)
+    separate(job).map(|key| &key.mac)
 }
 
 /// The DES key of a job of this engine.
 pub(super) fn des<'a>(job: &Job<'a>) -> Option<&'a DesKey> {
-    match &material(job)?.cipher {
+    match &separate(job)?.cipher {
         CipherKey::Des(key) => Some(key),
         _ => None,
     }
 }
 
 fn aes<'a>(job: &Job<'a>) -> Option<&'a RoundKeys> {
-    match &material(job)?.cipher {
+    match &separate(job)?.cipher {
         CipherKey::Aes(key) => Some(key),
         _ => None,
     }
@@ -82,8 +82,8 @@ fn aes_texts<'j>(jobs: &'j mut [Job<'_>], rounds: usize) -> impl Iterator<Item =
 pub(super) fn seal(jobs: &mut [Job<'_>]) {
     let (mut has_des, mut has_aes) = (false, 0);
     for job in &mut *jobs {
-        let Some(material) = material(job) else { continue };
-        match &material.cipher {
+        let Some(key) = separate(job) else { continue };
+        match &key.cipher {
             CipherKey::Null => {}
             CipherKey::Des(_) => has_des = true,
             CipherKey::Aes(key) => has_aes |= 1 << key.rounds,
