@@ -22,14 +22,30 @@ const LATER: usize = 24;
 
 /// A key for both directions. Zeroised on drop.
 pub(in super::super) struct GcmKey {
-    aes: RoundKeys,
+    /// Each round key four times: a load instead of a broadcast.
+    wide: [Wide; ROUND_KEYS_MAX],
+    rounds: usize,
     salt: [u8; 4],
     /// H to the hundredth, and so on down to H, then zeros; each as [`doubled`] has it.
     powers: [u128; POWERS + 4],
 }
 
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Wide([[u8; 16]; 4]);
+
+impl Wide {
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn load(&self) -> __m512i {
+        // SAFETY: 64 aligned bytes.
+        unsafe { _mm512_load_si512(self.0.as_ptr().cast()) }
+    }
+}
+
 impl Drop for GcmKey {
     fn drop(&mut self) {
+        self.wide.iter_mut().for_each(|wide| wide.0.zeroize());
         self.salt.zeroize();
         self.powers.zeroize();
     }
@@ -39,7 +55,9 @@ impl GcmKey {
     /// `key` is the cipher's key, then the salt.
     pub(super) fn new(key: &[u8]) -> Option<Self> {
         let (key, salt) = key.split_last_chunk::<4>()?;
-        let mut made = Self { aes: RoundKeys::encryption(key)?, salt: *salt, powers: [0; POWERS + 4] };
+        let aes = RoundKeys::encryption(key)?;
+        let wide = aes.keys.map(|key| Wide([key; 4]));
+        let mut made = Self { wide, rounds: aes.rounds, salt: *salt, powers: [0; POWERS + 4] };
         // SAFETY: keys of this engine are made only where `covers` found AES and carry-less multiplication.
         unsafe { made.raise() };
         Some(made)
@@ -48,12 +66,11 @@ impl GcmKey {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,aes,pclmulqdq,vaes,vpclmulqdq")]
     fn raise(&mut self) {
         let mut zero = [0u128; 4];
-        let (keys, rounds) = (wide_keys(&self.aes), self.aes.rounds);
-        let mut block = _mm512_xor_si512(_mm512_setzero_si512(), keys[0]);
-        for key in &keys[1..rounds] {
-            block = _mm512_aesenc_epi128(block, *key);
+        let mut block = self.wide[0].load();
+        for key in &self.wide[1..self.rounds] {
+            block = _mm512_aesenc_epi128(block, key.load());
         }
-        block = _mm512_aesenclast_epi128(block, keys[rounds]);
+        block = _mm512_aesenclast_epi128(block, self.wide[self.rounds].load());
         // SAFETY: 64 bytes.
         unsafe { _mm512_storeu_si512(zero.as_mut_ptr().cast(), block) };
         let h = doubled(u128::from_be_bytes(zero[0].to_ne_bytes()));
@@ -122,17 +139,6 @@ impl Sums {
     }
 }
 
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn wide_keys(keys: &RoundKeys) -> [__m512i; ROUND_KEYS_MAX] {
-    let mut wide = [_mm512_setzero_si512(); ROUND_KEYS_MAX];
-    for (wide, key) in wide.iter_mut().zip(&keys.keys) {
-        // SAFETY: 16 bytes.
-        *wide = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(key.as_ptr().cast()) });
-    }
-    wide
-}
-
 /// Seal or open the jobs of this engine whose keys are GCM's, in the key's direction. `SEAL`: which of the two is asked.
 pub(super) fn run<const SEAL: bool>(jobs: &mut [Job<'_>]) {
     for job in jobs {
@@ -145,7 +151,7 @@ pub(super) fn run<const SEAL: bool>(jobs: &mut [Job<'_>]) {
         let Some((authed, icv)) = job.bytes.split_last_chunk_mut::<16>() else { continue };
         // SAFETY: keys of this engine are made only where `covers` found these features.
         let tag = unsafe {
-            match key.aes.rounds {
+            match key.rounds {
                 10 => packet::<10, SEAL>(key, authed, esn),
                 12 => packet::<12, SEAL>(key, authed, esn),
                 _ => packet::<14, SEAL>(key, authed, esn),
@@ -163,7 +169,7 @@ pub(super) fn run<const SEAL: bool>(jobs: &mut [Job<'_>]) {
 
 /// What goes through a packet's registers.
 struct Pass<'a, const ROUNDS: usize> {
-    keys: [__m512i; ROUND_KEYS_MAX],
+    keys: &'a [Wide; ROUND_KEYS_MAX],
     /// The counters of the next register, each block reversed.
     counters: __m512i,
     reversal: __m512i,
@@ -184,16 +190,16 @@ impl<const ROUNDS: usize> Pass<'_, ROUNDS> {
         let mut blocks = [_mm512_setzero_si512(); G];
         for block in &mut blocks {
             let counters = _mm512_shuffle_epi8(self.counters, self.reversal);
-            *block = _mm512_xor_si512(counters, self.keys[0]);
+            *block = _mm512_xor_si512(counters, self.keys[0].load());
             self.counters = _mm512_add_epi32(self.counters, four);
         }
         for key in &self.keys[1..ROUNDS] {
             for block in &mut blocks {
-                *block = _mm512_aesenc_epi128(*block, *key);
+                *block = _mm512_aesenc_epi128(*block, key.load());
             }
         }
         for block in &mut blocks {
-            *block = _mm512_aesenclast_epi128(*block, self.keys[ROUNDS]);
+            *block = _mm512_aesenclast_epi128(*block, self.keys[ROUNDS].load());
         }
         blocks
     }
@@ -251,7 +257,7 @@ fn packet<const ROUNDS: usize, const SEAL: bool>(key: &GcmKey, bytes: &mut [u8],
         _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0),
     );
     let mut pass = Pass::<ROUNDS> {
-        keys: wide_keys(&key.aes),
+        keys: &key.wide,
         counters,
         reversal,
         powers: &key.powers,
@@ -265,7 +271,7 @@ fn packet<const ROUNDS: usize, const SEAL: bool>(key: &GcmKey, bytes: &mut [u8],
     let mask = pass.first::<SEAL>(bytes, aad, (registers == 1).then_some((blocks, lengths)));
     let mut at = 1;
     while at < registers {
-        if at >= POWERS / 4 && (at - POWERS / 4) % LATER == 0 {
+        if at >= POWERS / 4 && (at - POWERS / 4).is_multiple_of(LATER) {
             pass.begin_window(blocks - 4 * at, 4 * LATER);
         }
         if bytes.len() >= 64 * (at + 4) && at + 4 < registers {
@@ -279,7 +285,7 @@ fn packet<const ROUNDS: usize, const SEAL: bool>(key: &GcmKey, bytes: &mut [u8],
     }
     if blocks % 4 == 1 {
         // The lengths begin a register of their own.
-        if at >= POWERS / 4 && (at - POWERS / 4) % LATER == 0 {
+        if at >= POWERS / 4 && (at - POWERS / 4).is_multiple_of(LATER) {
             pass.begin_window(1, 4 * LATER);
         }
         pass.hash_reversed(_mm512_zextsi128_si512(lengths));
