@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. All is checked before anything runs; a mistake is one line on standard
 //! error and exit code 2.
 
+mod bench;
 mod esp;
 mod failover;
 mod interrupt;
@@ -42,6 +43,7 @@ impl From<io::Error> for Failure {
     espalier --show '130s 7204VXR-2 show standby' --debug standby\n  \
     espalier --set 'config.7204VXR-*.FastEthernet0/0=standby 1 timers 1 4'\n  \
     espalier --out run && WIRESHARK_CONFIG_DIR=run/keys tshark -r run/outside.pcapng\n  \
+    espalier bench --transform des-md5,aes128-gcm --size 64,imix\n  \
     espalier encap --sa sa.toml in.pcap -o out.pcap"
 )]
 struct Arguments {
@@ -61,6 +63,8 @@ enum Verb {
     Encap(esp::Arguments),
     /// Open the ESP packets of a capture
     Decap(esp::Arguments),
+    /// Measure what a packet costs on one core, by transform, engine, size and direction
+    Bench(Box<bench::Arguments>),
     /// Print the JSON schema of a command's output, or the list of causes of loss
     Schema(schema::Arguments),
 }
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Scenarios(arguments)) => scenarios::run(&arguments),
         Some(Verb::Encap(arguments)) => esp::run(&arguments, esp::Verb::Encap),
         Some(Verb::Decap(arguments)) => esp::run(&arguments, esp::Verb::Decap),
+        Some(Verb::Bench(arguments)) => bench::run(&arguments),
         Some(Verb::Schema(arguments)) => schema::run(&arguments),
         None => failover::run(&before),
     };

@@ -17,6 +17,9 @@ enum Name {
     /// `espalier.failover/1`, of failover
     #[value(alias = "espalier.failover/1")]
     Failover,
+    /// `espalier.bench/1`, of bench
+    #[value(alias = "espalier.bench/1")]
+    Bench,
     /// The causes of loss and what each means
     Causes,
 }
@@ -30,6 +33,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match arguments.name {
         Name::Esp => schema(&schemars::schema_for!(Report)),
         Name::Failover => schema(&schemars::schema_for!(Document<'_>)),
+        Name::Bench => schema(&schemars::schema_for!(crate::report::bench::Document)),
         Name::Causes => {
             let mut text = String::new();
             for cause in Cause::ALL {

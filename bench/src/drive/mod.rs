@@ -1,3 +1,4 @@
 //! Who tells the world the time. Only here are clocks read.
 
+pub mod pin;
 pub mod simulated;

@@ -1,5 +1,6 @@
 //! What a run says of itself: the books of every packet, and the figures made from them.
 
+pub mod clock;
 pub mod figures;
 pub mod ledger;
 pub mod outage;
@@ -7,3 +8,4 @@ mod parts;
 pub mod phases;
 pub mod recording;
 pub mod rekeys;
+pub mod throughput;
