@@ -68,7 +68,7 @@ impl Ospf {
             NetworkKind::PointToPoint => "POINT_TO_POINT",
             NetworkKind::Loopback => "LOOPBACK",
         };
-        let _ = writeln!(text, "  Internet Address {}, Area {}", c.address, c.area);
+        let _ = writeln!(text, "  Internet Address {}, Area {}", c.address, c.area.0.to_bits());
         let _ =
             writeln!(text, "  Process ID {process}, Router ID {id}, Network Type {kind}, Cost: {}", c.cost);
         if c.network == NetworkKind::Loopback {
@@ -127,7 +127,7 @@ impl Ospf {
                 continue;
             }
             let area =
-                if kind == LsaType::AsExternal { String::new() } else { format!(" (Area {})", self.area) };
+                if kind == LsaType::AsExternal { String::new() } else { format!(" (Area {})", self.area.0.to_bits()) };
             let last = match kind {
                 LsaType::Router => " Link count",
                 LsaType::AsExternal => " Tag",
