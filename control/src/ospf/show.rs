@@ -126,8 +126,11 @@ impl Ospf {
             if entries.is_empty() {
                 continue;
             }
-            let area =
-                if kind == LsaType::AsExternal { String::new() } else { format!(" (Area {})", self.area.0.to_bits()) };
+            let area = if kind == LsaType::AsExternal {
+                String::new()
+            } else {
+                format!(" (Area {})", self.area.0.to_bits())
+            };
             let last = match kind {
                 LsaType::Router => " Link count",
                 LsaType::AsExternal => " Tag",
