@@ -146,6 +146,10 @@ fn standby_is_as_printed() {
         &["State is Active", "2 state changes,", "Active router is local", "Standby router is unknown"],
     );
     expect(&second[3], &["State is Standby", "Active router is 172.16.172.52, priority 200"]);
+}
+
+#[test]
+fn the_tracked_interface_is_as_printed() {
     let track = answers("hsrp-ipsec", "7204VXR-1", "show track");
     expect(
         &track[0],
