@@ -73,3 +73,58 @@ fn with_millisecond_timers_it_is_over_within_a_second() {
         }
     }
 }
+
+/// OSPF's defaults on the inside (RFC 2328 appendix C.3; IOS 12.3's `timers spf 5 10`), in seconds.
+const OSPF_HELLO: f64 = 10.0;
+const OSPF_DEAD: f64 = 40.0;
+const SPF: f64 = 5.0;
+
+#[test]
+fn a_dead_inside_link_is_noticed_by_ospf_alone_for_the_flows_that_went_there() {
+    for seed in 1..=8 {
+        let run = figures("tracked-interface", seed);
+        assert_eq!(run.check(), Ok(()), "seed {seed}");
+        let mut long = 0;
+        for (name, outage) in of_kind(&run, "failover") {
+            let tbm = outage.tbm_s.unwrap();
+            // 7206-1 cannot know: what it sends to .1 is lost until the dead timer and SPF.
+            let silent = OSPF_DEAD - OSPF_HELLO + SPF..=OSPF_DEAD + SPF + SLACK;
+            if silent.contains(&tbm) {
+                assert!(name.starts_with("inside"), "seed {seed} {name}: {tbm}");
+                long += 1;
+            } else {
+                assert!(tbm <= HELLO + SLACK, "seed {seed} {name}: {tbm}");
+            }
+        }
+        assert!((1..3).contains(&long), "seed {seed}: flows by both gateways, {long} by the dead one");
+    }
+}
+
+/// `crypto isakmp keepalive 10`: a tick of up to 10 s, then five tries of 2 s.
+#[test]
+fn without_inside_traffic_the_keepalives_decide() {
+    for seed in 1..=12 {
+        let run = figures("remote-only", seed);
+        let outages: Vec<_> = of_kind(&run, "failover").collect();
+        assert_eq!(outages.len(), 1, "seed {seed}");
+        let tbm = outages[0].1.tbm_s.unwrap();
+        assert!((10.0 - SLACK..=20.0 + SLACK).contains(&tbm), "seed {seed}: {tbm}");
+    }
+}
+
+#[test]
+fn the_first_negotiation_is_no_rekey_and_a_replaced_pair_is_one() {
+    for name in ["hsrp-ipsec", "inside-only", "crash"] {
+        let run = figures(name, 1);
+        assert!(run.rekeys.is_empty(), "{name}: {:?}", run.rekeys);
+        assert_eq!(of_kind(&run, "rekey").count(), 0, "{name}");
+        let first: Vec<_> = of_kind(&run, "other").collect();
+        assert!(first.iter().all(|(_, o)| o.start_s < 91.0 && o.fault.is_none()), "{name}: {first:?}");
+    }
+    let rekeys = figures("rekey", 1).rekeys;
+    assert!(rekeys.len() >= 4, "{rekeys:?}");
+    assert!(
+        rekeys.iter().all(|r| r.gap_ns == 0 && r.lost == 0),
+        "keeping the old pair costs nothing: {rekeys:?}"
+    );
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use espalier_control::event::{Level, Mark};
+use espalier_control::event::Level;
 use espalier_wire::{Cause, Instant};
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
@@ -309,10 +309,7 @@ fn outage(run: &Recording, flow: &str, o: &outage::Outage) -> OutageFigures {
     let long_ago = struck.is_none_or(|f| (o.start.max(f.at) - f.at).as_s() > FAULT_REACH_S);
     let second = espalier_wire::Duration::from_s(1);
     let near = |at: Instant| at <= o.start + second && o.start <= at + second;
-    let rekeyed = run.events.iter().any(|e| {
-        let mark = matches!(e.event.mark, Some(Mark::SaUp { rekey: true, .. } | Mark::SaDown { .. }));
-        mark && near(e.at)
-    });
+    let rekeyed = rekeys::moments(run).any(near);
     let (fault, kind) = match struck {
         _ if long_ago && rekeyed => (None, "rekey"),
         None => (None, "other"),

@@ -1,5 +1,7 @@
 //! Rekeys: SAs that took over from others that still lived. What they cost, and how long both lived.
 
+use std::collections::BTreeSet;
+
 use espalier_control::event::Mark;
 use espalier_wire::{Duration, Instant};
 use schemars::JsonSchema;
@@ -28,6 +30,19 @@ pub struct Rekey {
     /// How long the old inbound SA stayed beside the new one; absent: to the end of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overlap_s: Option<f64>,
+}
+
+/// When pairs of SAs were replaced, and when those they replaced went.
+pub(super) fn moments(run: &Recording) -> impl Iterator<Item = Instant> + '_ {
+    let mut replaced = BTreeSet::new();
+    run.events.iter().filter_map(move |e| match e.event.mark {
+        Some(Mark::SaUp { policy, rekey: true, .. }) => {
+            replaced.insert((e.node, policy));
+            Some(e.at)
+        }
+        Some(Mark::SaDown { policy, .. }) => replaced.contains(&(e.node, policy)).then_some(e.at),
+        _ => None,
+    })
 }
 
 pub(super) fn rekeys(run: &Recording) -> Vec<Rekey> {

@@ -181,7 +181,10 @@ impl Ike {
             .map(|p| p.conn)
             .collect();
         let others = self.pairs.values().any(|p| p.conn != conn && p.is_between(local, peer));
-        cx.actions.push(Action::Up { policy, peer, inbound, outbound, rekey: !older.is_empty() });
+        // Two that were negotiated at once replace nothing: both are new.
+        let replaced = |old: &u32| self.pairs.get(old).is_some_and(|p| cx.now - p.created >= AT_ONCE);
+        let rekey = older.iter().any(replaced);
+        cx.actions.push(Action::Up { policy, peer, inbound, outbound, rekey });
         if !others {
             cx.trace(Trace::Session { up: true, remote });
         }

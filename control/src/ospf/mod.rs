@@ -24,6 +24,7 @@ mod neighbour;
 mod originate;
 mod receive;
 mod route;
+mod show;
 mod timer;
 mod trace;
 mod tree;

@@ -103,7 +103,7 @@ impl Rib {
                     None => "attached".to_owned(),
                 };
                 if detail {
-                    adjacency(&mut text, prefix, route, hop, names, mac);
+                    adjacency(&mut text, self, (prefix, route), hop, names, mac);
                 } else {
                     let prefix = prefix.to_string();
                     let _ = writeln!(text, "{prefix:<20}{via:<21}{}", names.long(hop.iface));
@@ -165,8 +165,8 @@ fn line(
 
 fn adjacency(
     text: &mut String,
-    prefix: Ipv4Prefix,
-    route: &Route,
+    rib: &Rib,
+    (prefix, route): (Ipv4Prefix, &Route),
     hop: &NextHop,
     names: &dyn InterfaceNames,
     mac: &dyn Fn(IfIndex, Ipv4Addr) -> Option<Mac>,
@@ -175,18 +175,19 @@ fn adjacency(
     let Some(via) = hop.via.and_then(super::v4) else {
         let _ = writeln!(
             text,
-            "{prefix}, version 1, attached, connected\n  via {name}, 0 dependencies\n    valid glean adjacency"
+            "{prefix}, version 1, epoch 0, attached, connected\n  via {name}, 0 dependencies\n    valid glean adjacency"
         );
         return;
     };
     let state = if mac(hop.iface, via).is_some() { "valid cached" } else { "incomplete" };
-    let _ = writeln!(text, "{prefix}, version 1, cached adjacency {via}");
+    let _ = writeln!(text, "{prefix}, version 1, epoch 0, cached adjacency {via}");
     let _ = writeln!(text, "0 packets, 0 bytes");
     let recursive = route.hops.iter().filter_map(|h| h.via).find(|own| *own != via);
     match recursive {
         Some(own) => {
+            let covering = rib.lookup(own).map_or_else(|| Ipv4Prefix::from(own), |(prefix, _)| prefix);
             let _ = writeln!(text, "  via {own}, 0 dependencies, recursive");
-            let _ = writeln!(text, "    next hop {via}, {name} via {own}/32");
+            let _ = writeln!(text, "    next hop {via}, {name} via {covering}");
         }
         None => {
             let _ = writeln!(text, "  via {via}, {name}, 0 dependencies\n    next hop {via}, {name}");

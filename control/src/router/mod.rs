@@ -16,6 +16,7 @@
 
 mod apply;
 mod forwarding;
+mod listing;
 mod log;
 mod packet;
 mod protocols;

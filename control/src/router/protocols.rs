@@ -145,7 +145,11 @@ impl Router {
     fn vpn_route(&mut self, cx: &mut Cx<'_>, route: VpnRoute, present: bool) {
         let VpnRoute { prefix, via } = route;
         let word = if present { "Added" } else { "Removed" };
-        let text = format!("IPSEC: VPN Route {word} {} {} via {via}", prefix.addr(), prefix.netmask());
+        let text = format!(
+            "IPSEC(rte_mgr): VPN Route {word} {} {} via {via} in IP DEFAULT TABLE",
+            prefix.addr(),
+            prefix.netmask()
+        );
         self.say(cx, Source::Rri, Level::Debug, text, Some(Mark::Injected { prefix, present }));
         let hop = Hop { via: Some(via), iface: None };
         if present {

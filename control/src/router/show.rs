@@ -1,15 +1,13 @@
-//! What the router answers to `show …`.
+//! What the router answers to `show …`: who prints which answer. What stands in the configuration alone, or beside
+//! plain counters, is `listing`'s.
 
-use std::fmt::Write as _;
-
+use espalier_wire::Instant;
 use espalier_wire::plane::Counters;
-use espalier_wire::{IfIndex, Instant};
 
-use super::{Names, Router};
+use super::{Names, Process, Router};
 use crate::crypto_map::{Line, Map};
 use crate::hsrp;
 use crate::ike::show::{Binding, BoundEntry};
-use crate::ios::model::{AccessListKind, Interface};
 use crate::ios::{self, Exec};
 
 impl Router {
@@ -33,13 +31,25 @@ impl Router {
             Exec::ShowAccessLists => self.access_lists(),
             Exec::ShowRunningConfig => ios::print(&self.config),
             Exec::ShowIpInterfaceBrief => self.interface_brief(),
-            Exec::ShowCryptoMap
-            | Exec::ShowOspfNeighbor
-            | Exec::ShowOspfDatabase
-            | Exec::ShowOspfInterface(_)
-            | Exec::ShowInterfaces(_)
-            | Exec::Debug { .. } => "% This command is not supported here\n".to_owned(),
+            Exec::ShowCryptoMap => self.crypto_maps(),
+            Exec::ShowOspfNeighbor => self.of_ospf(|p| p.ospf.show_neighbours(now, names)),
+            Exec::ShowOspfDatabase => self.of_ospf(|p| p.ospf.show_database(now, p.number)),
+            Exec::ShowOspfInterface(None) => {
+                self.of_ospf(|p| p.ospf.show_interfaces(now, p.number, None, names))
+            }
+            Exec::ShowOspfInterface(Some(name)) => {
+                let index = self.config.index_of(*name);
+                self.of_ospf(|p| p.ospf.show_interfaces(now, p.number, index, names))
+            }
+            Exec::ShowInterfaces(only) => self.interfaces(*only, counters),
+            // Whoever keeps the events prints them.
+            Exec::Debug { .. } => String::new(),
         }
+    }
+
+    /// IOS prints nothing where no process runs.
+    fn of_ospf(&self, show: impl FnOnce(&Process) -> String) -> String {
+        self.process.as_ref().map_or_else(String::new, show)
     }
 
     /// The crypto maps as `show crypto ipsec sa` goes through them.
@@ -62,52 +72,5 @@ impl Router {
             mtu: interface.ip_mtu(),
             entries: map.lines.iter().filter_map(entry).collect(),
         })
-    }
-
-    fn access_lists(&self) -> String {
-        let printed = ios::print(&self.config);
-        let mut text = String::new();
-        for list in &self.config.access_lists {
-            let kind = match list.kind {
-                AccessListKind::Standard => "Standard",
-                AccessListKind::Extended => "Extended",
-            };
-            let _ = writeln!(text, "{kind} IP access list {}", list.name);
-            // The running configuration has the words of a numbered list; a named one stands in its own block.
-            let numbered = format!("access-list {} ", list.name);
-            let own = printed.lines().filter_map(|line| line.strip_prefix(&numbered));
-            for (entry, words) in list.entries.iter().zip(own) {
-                let _ = writeln!(text, "    {} {words}", entry.sequence);
-            }
-            if !list.is_numbered() {
-                let head = format!("ip access-list {} {}", kind.to_lowercase(), list.name);
-                let block = printed.lines().skip_while(|line| *line != head).skip(1);
-                for line in block.take_while(|line| line.starts_with(' ')) {
-                    let _ = writeln!(text, "   {line}");
-                }
-            }
-        }
-        text
-    }
-
-    fn interface_brief(&self) -> String {
-        let mut text =
-            "Interface                  IP-Address      OK? Method Status                Protocol\n"
-                .to_owned();
-        for (iface, interface) in self.ifaces().into_iter().zip(&self.config.interfaces) {
-            let address = interface.address.map_or_else(|| "unassigned".to_owned(), |a| a.addr().to_string());
-            let (status, protocol) = self.status(iface, interface);
-            let name = interface.name.to_string();
-            let _ = writeln!(text, "{name:<26} {address:<15} YES manual {status:<21} {protocol}");
-        }
-        text
-    }
-
-    fn status(&self, iface: IfIndex, interface: &Interface) -> (&'static str, &'static str) {
-        match (interface.shutdown, self.is_up(iface)) {
-            (true, _) => ("administratively down", "down"),
-            (false, true) => ("up", "up"),
-            (false, false) => ("down", "down"),
-        }
     }
 }

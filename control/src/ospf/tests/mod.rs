@@ -1,6 +1,7 @@
 //! Whole machines against one another on a simulated LAN.
 
 mod lan;
+mod tables;
 
 use espalier_wire::{Duration, IfIndex, RouterId};
 use proptest::prelude::*;
