@@ -1,6 +1,8 @@
 //! What the CPU has, found once. `ESPALIER_CPU=avx2` or `ESPALIER_CPU=sse2` makes it look like less, so that the ways
-//! of lesser CPUs can be tested and measured on a greater one.
+//! of lesser CPUs can be tested and measured on a greater one. A word that is neither makes it look like the least: a
+//! slip of the pen is never faster than what was meant.
 
+use std::ffi::OsStr;
 use std::sync::OnceLock;
 
 /// The sets of instructions that kernels are written for, each with all of those before it.
@@ -18,13 +20,18 @@ pub(in super::super) enum Level {
 pub(in super::super) fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
-        let most = match std::env::var("ESPALIER_CPU").as_deref() {
-            Ok("sse2") => Level::Base,
-            Ok("avx2") => Level::Avx2,
-            _ => Level::Avx512,
-        };
+        let most = std::env::var_os("ESPALIER_CPU").map_or(Level::Avx512, |word| most(&word));
         found().min(most)
     })
+}
+
+/// The level that a word of the environment allows; empty is as if it were not there.
+fn most(word: &OsStr) -> Level {
+    match word.to_str() {
+        Some("") => Level::Avx512,
+        Some("avx2") => Level::Avx2,
+        _ => Level::Base,
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -43,4 +50,19 @@ fn found() -> Level {
 #[cfg(not(target_arch = "x86_64"))]
 fn found() -> Level {
     Level::Base
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_only_lowers() {
+        for (word, allowed) in
+            [("sse2", Level::Base), ("avx2", Level::Avx2), ("avx-2", Level::Base), ("", Level::Avx512)]
+        {
+            assert_eq!(most(OsStr::new(word)), allowed, "{word:?}");
+        }
+        assert!(level() <= found());
+    }
 }

@@ -109,6 +109,34 @@ fn each_transform_alone() {
     }
 }
 
+/// Whichever lane of a full register a damaged packet lies in, it fails alone, and its neighbours open to their texts.
+#[test]
+fn a_wrong_tag_fails_its_lane_alone() {
+    const LANES: usize = 67;
+    let mut random = Bytes(6);
+    for (engine, transform) in covered().filter(|(engine, _)| engine.id() != EngineId::Scalar) {
+        let sas = [Sa::random(engine, transform, &mut random)];
+        let mut sealed: Vec<Packet> =
+            (0..LANES).map(|i| Packet::random(transform, 1 + i % 19, &mut random)).collect();
+        let plain: Vec<Vec<u8>> = sealed.iter().map(|p| p.buffer.clone()).collect();
+        seal(&mut jobs(&sas, &mut sealed, |sa| &sa.outbound));
+        for damaged in 0..LANES {
+            let mut packets: Vec<Packet> =
+                sealed.iter().map(|p| Packet { buffer: p.buffer.clone(), ..*p }).collect();
+            let last = packets[damaged].len - 1 - random.below(transform.icv_len());
+            packets[damaged].bytes()[last] ^= 1 << random.below(8);
+            let mut batch = jobs(&sas, &mut packets, |sa| &sa.inbound);
+            open(&mut batch);
+            let failed: Vec<usize> = (0..LANES).filter(|i| !batch[*i].verified).collect();
+            assert_eq!(failed, [damaged], "{} {transform}", engine.id());
+            for (i, packet) in packets.iter().enumerate().filter(|(i, _)| *i != damaged) {
+                let icv_at = packet.icv_at(transform);
+                assert!(packet.buffer[..icv_at] == plain[i][..icv_at], "{transform} packet {i}");
+            }
+        }
+    }
+}
+
 /// Batches where every job has another SA, another transform and another engine.
 #[test]
 fn everything_mixed() {
