@@ -50,7 +50,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", value_parser = in_range(1..=512), default_value = "64")]
     burst: usize,
     /// Seconds within the dataplane for each cell, in five samples
-    #[arg(long, value_name = "S", value_parser = seconds, default_value = "0.5")]
+    #[arg(long, value_name = "S", value_parser = seconds, allow_negative_numbers = true, default_value = "0.5")]
     seconds: Duration,
     /// Time the engine alone, not the path around it
     #[arg(long)]
