@@ -3,6 +3,7 @@
 
 pub mod conformance;
 pub mod hsrp_lan;
+pub mod network;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
