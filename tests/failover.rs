@@ -48,7 +48,7 @@ fn the_failover_takes_what_is_left_of_the_hold_time_over_many_seeds() {
     let few = [
         "traffic.inside-to-remote.rate=20pps",
         "traffic.remote-to-inside.rate=20pps",
-        "traffic.voice.rate=10pps",
+        "traffic.voice.rate=20pps",
     ];
     for seed in 1..=200 {
         let run = changed("hsrp-ipsec", seed, &few);
