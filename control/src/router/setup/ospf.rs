@@ -47,14 +47,17 @@ pub(in crate::router) fn build(config: &Config, profile: &Profile) -> Option<(u1
     Some((*number, settings))
 }
 
-/// IOS: the highest loopback address, else the highest address.
+/// IOS: the highest loopback address, else the highest address, of interfaces that are not shut down. IOS holds the
+/// process back until there is one; ours takes the id that it would have with all of them, and is silent meanwhile.
 fn router_id(config: &Config) -> RouterId {
-    let address = |loopback: bool| {
+    let address = |loopback: bool, shutdown: bool| {
         let of_kind = move |i: &&model::Interface| (i.name.kind() == InterfaceKind::Loopback) == loopback;
-        let up = config.interfaces.iter().filter(|i| !i.shutdown).filter(of_kind);
-        up.filter_map(|i| i.address).map(|a| a.addr()).max()
+        let some = config.interfaces.iter().filter(move |i| shutdown || !i.shutdown).filter(of_kind);
+        some.filter_map(|i| i.address).map(|a| a.addr()).max()
     };
-    RouterId(address(true).or_else(|| address(false)).unwrap_or(Ipv4Addr::UNSPECIFIED))
+    let first = address(true, false).or_else(|| address(false, false));
+    let any = || address(true, true).or_else(|| address(false, true));
+    RouterId(first.or_else(any).unwrap_or(Ipv4Addr::UNSPECIFIED))
 }
 
 fn interface(
