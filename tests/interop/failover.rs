@@ -25,7 +25,9 @@ fn reads(scenario: &str) -> Result<(), Failed> {
     let scratch = Scratch::new();
     let out = scratch.path("out");
     let done = Command::new(env!("CARGO_BIN_EXE_espalier-tested"))
-        .args([scenario, "--json", "--out"])
+        // A few packets a second of each flow show all that there is to see.
+        .args([scenario, "--set", "traffic.inside-to-remote.rate=20pps"])
+        .args(["--set", "traffic.remote-to-inside.rate=20pps", "--json", "--out"])
         .arg(&out)
         .output()?;
     if !done.status.success() {
