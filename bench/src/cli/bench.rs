@@ -9,6 +9,7 @@ use espalier_wire::plane::Direction;
 
 use super::{Failure, print};
 use crate::drive::pin;
+use crate::manifest::Manifest;
 use crate::measure::clock;
 use crate::measure::throughput::{Cell, Scope, Size, measure};
 use crate::report::bench::{Document, text};
@@ -82,6 +83,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let cells = cells(arguments)?;
+    let manifest = Manifest::here("real", None);
     let core = pin::to_last_core();
     let core_hz = clock::core_hz();
     let bar = match io::stderr().is_terminal() {
@@ -90,7 +92,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let runs = measure(&cells, SAMPLES, arguments.seconds / SAMPLES as u32, core_hz, || bar.inc(1));
     bar.finish_and_clear();
-    let document = Document::new(runs.map_err(Failure::Check)?, core, core_hz);
+    let document = Document::new(runs.map_err(Failure::Check)?, manifest, core, core_hz);
     if arguments.json {
         print(&document.json().map_err(|e| Failure::Check(e.to_string()))?)?;
     } else {

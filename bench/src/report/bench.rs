@@ -38,8 +38,9 @@ pub struct BenchManifest {
 
 impl Document {
     /// What was measured here and now.
-    pub fn new(runs: Vec<Run>, pinned_core: Option<usize>, core_hz: f64) -> Self {
-        let manifest = BenchManifest { manifest: Manifest::here("real", None), pinned_core, core_hz };
+    /// `manifest` is made before the thread is pinned: a pinned one sees only its own core.
+    pub fn new(runs: Vec<Run>, manifest: Manifest, pinned_core: Option<usize>, core_hz: f64) -> Self {
+        let manifest = BenchManifest { manifest, pinned_core, core_hz };
         Self { schema: SCHEMA, runs, manifest }
     }
 
