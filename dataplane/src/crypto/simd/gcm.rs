@@ -85,7 +85,7 @@ impl GcmKey {
 
 /// H times x in GHASH's field, which saves every product a shift (the polynomial's bits are reversed).
 const fn doubled(h: u128) -> u128 {
-    h << 1 ^ if h >> 127 == 1 { 0xc200_0000_0000_0000_0000_0000_0000_0001 } else { 0 }
+    h << 1 ^ 0u128.wrapping_sub(h >> 127) & 0xc200_0000_0000_0000_0000_0000_0000_0001
 }
 
 #[inline]

@@ -53,6 +53,18 @@ impl RoundKeys for PerLane<'_> {
     }
 }
 
+/// Put a key's round keys into the planes of these lanes.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(crate) fn place(planes: &mut [[Table; 8]], rounds: &[[u32; 8]], lanes: u64) {
+    for (plane, round) in planes.iter_mut().zip(rounds) {
+        for (table, word) in plane.iter_mut().zip(round) {
+            let key = _mm512_set1_epi32(*word as i32);
+            // SAFETY: 64 bytes, of which the lanes' are written.
+            unsafe { _mm512_mask_storeu_epi8(table.0.as_mut_ptr().cast(), lanes, key) };
+        }
+    }
+}
+
 type Half = [__m512i; 8];
 
 /// Run `body` for 0 to 7, written out: a loop would keep the registers in memory.

@@ -28,11 +28,11 @@ pub(in super::super) struct DesKey {
 impl DesKey {
     /// `key` is one DES key, or the three of EDE. None for other lengths.
     pub(super) fn new(direction: Direction, key: &[u8]) -> Option<Self> {
-        let mut rounds = Vec::with_capacity(3 * ROUNDS);
         let (keys, rest) = key.as_chunks::<8>();
         if !rest.is_empty() || !matches!(keys.len(), 1 | 3) {
             return None;
         }
+        let mut rounds = Vec::with_capacity(keys.len() * ROUNDS);
         for (n, key) in keys.iter().enumerate() {
             let mut schedule = tables::schedule(*key);
             if n == 1 {
@@ -54,28 +54,30 @@ impl Drop for DesKey {
     }
 }
 
-/// The keys of mixed SAs, each lane's in its byte.
+const NO_KEY: [Table; 8] = [Table([0; LANES]); 8];
+
+/// The keys of mixed SAs, each lane's in its byte. Wiped on drop.
 struct Planes([[Table; 8]; 3 * ROUNDS]);
 
 impl Planes {
     fn new() -> Self {
-        Self([[Table([0; LANES]); 8]; 3 * ROUNDS])
+        Self([NO_KEY; 3 * ROUNDS])
     }
 
     /// Lanes `from..to` use `key`.
     fn set(&mut self, key: &DesKey, from: usize, to: usize) {
-        for (plane, round) in self.0.iter_mut().zip(&key.rounds) {
-            for (table, word) in plane.iter_mut().zip(round) {
-                table.0[from..to].fill(*word as u8);
-            }
-        }
+        let lanes = u64::MAX >> (LANES - (to - from)) << from;
+        // SAFETY: keys of this kind are made only where `covers` found AVX-512.
+        unsafe { kernel::place(&mut self.0, &key.rounds, lanes) };
     }
 }
 
 impl Drop for Planes {
     fn drop(&mut self) {
         for plane in &mut self.0 {
-            plane.iter_mut().for_each(|table| table.0.zeroize());
+            // SAFETY: a place of its own. Volatile, so that it is not left out; `zeroize` would go byte by byte, here on
+            // the way of every mixed batch.
+            unsafe { std::ptr::write_volatile(plane, NO_KEY) };
         }
     }
 }
@@ -100,8 +102,8 @@ fn texts<'j, 'a>(jobs: &'j mut [Job<'a>], rounds: usize) -> impl Iterator<Item =
 
 /// The one key of all those texts, if it is one.
 fn only_key<'a>(jobs: &[Job<'a>], rounds: usize) -> Option<&'a DesKey> {
-    let mut keys = jobs.iter().filter(|job| job.verified).filter_map(des);
-    let mut keys = keys.by_ref().filter(|key| key.rounds.len() == rounds);
+    let keys = jobs.iter().filter(|job| job.verified).filter_map(des);
+    let mut keys = keys.filter(|key| key.rounds.len() == rounds);
     let first = keys.next()?;
     keys.all(|key| std::ptr::eq(key, first)).then_some(first)
 }

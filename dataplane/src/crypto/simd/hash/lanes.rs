@@ -2,6 +2,8 @@
 
 use std::hint::black_box;
 
+use zeroize::Zeroize;
+
 use super::{HmacKey, LANES_MAX, State, Task};
 
 /// A hash function over lanes.
@@ -61,18 +63,20 @@ struct Lanes<'a> {
     /// Blocks left of the phase.
     left: [usize; LANES_MAX],
     next: [*const u8; LANES_MAX],
-    tails: [[u8; TAIL]; LANES_MAX],
+    /// One a lane. A pointer, as `next` points into them from one call to the next.
+    tails: *mut [u8; TAIL],
     states: [State; 2],
 }
 
 /// Sign or verify every message.
 pub(super) fn run<'a, A: Algorithm>(task: Task, mut messages: impl Iterator<Item = Message<'a>>) {
+    let mut tails = [[0; TAIL]; LANES_MAX];
     let mut lanes = Lanes {
         messages: [const { None }; LANES_MAX],
         phase: [Phase::Idle; LANES_MAX],
         left: [0; LANES_MAX],
         next: [std::ptr::null(); LANES_MAX],
-        tails: [[0; TAIL]; LANES_MAX],
+        tails: tails.as_mut_ptr(),
         states: [State::ZERO; 2],
     };
     let width = 64 / A::WORD;
@@ -124,7 +128,7 @@ impl<'a> Lanes<'a> {
         match self.phase[lane] {
             Phase::Idle => {
                 let Some(message) = messages.next() else { return false };
-                self.load::<A>(lane, &message.key.inner);
+                load::<A>(&mut self.states, lane, &message.key.inner);
                 (self.next[lane], self.left[lane]) =
                     (message.authed.as_ptr(), message.authed.len() / A::BLOCK);
                 self.messages[lane] = Some(message);
@@ -145,8 +149,9 @@ impl<'a> Lanes<'a> {
 
     fn begin_tail<A: Algorithm>(&mut self, lane: usize) {
         let Some(message) = &self.messages[lane] else { return };
-        let (tail, rest) =
-            (&mut self.tails[lane], &message.authed[message.authed.len() / A::BLOCK * A::BLOCK..]);
+        // SAFETY: a tail of this lane, which `run` keeps; nobody hashes it now.
+        let tail = unsafe { &mut *self.tails.add(lane) };
+        let rest = &message.authed[message.authed.len() / A::BLOCK * A::BLOCK..];
         tail[..rest.len()].copy_from_slice(rest);
         let mut len = rest.len();
         if let Some(hi) = message.esn {
@@ -155,27 +160,20 @@ impl<'a> Lanes<'a> {
         }
         let hashed = A::BLOCK + message.authed.len() + 4 * usize::from(message.esn.is_some());
         self.left[lane] = pad::<A>(tail, len, hashed);
-        self.next[lane] = tail.as_ptr();
+        self.next[lane] = self.tails.wrapping_add(lane).cast();
         self.phase[lane] = Phase::Tail;
     }
 
     fn begin_outer<A: Algorithm>(&mut self, lane: usize) {
         let (digest, len) = self.digest::<A>(lane);
         let Some(message) = &self.messages[lane] else { return };
-        let outer = message.key.outer;
-        let tail = &mut self.tails[lane];
+        // SAFETY: as above.
+        let tail = unsafe { &mut *self.tails.add(lane) };
         tail[..len].copy_from_slice(&digest[..len]);
         self.left[lane] = pad::<A>(tail, len, A::BLOCK + len);
-        self.next[lane] = tail.as_ptr();
-        self.load::<A>(lane, &outer);
+        self.next[lane] = self.tails.wrapping_add(lane).cast();
+        load::<A>(&mut self.states, lane, &message.key.outer);
         self.phase[lane] = Phase::Outer;
-    }
-
-    fn load<A: Algorithm>(&mut self, lane: usize, words: &[u8; 64]) {
-        let (state, at) = (&mut self.states[lane * A::WORD / 64], lane * A::WORD % 64);
-        for (row, word) in state.0.iter_mut().zip(words.chunks_exact(A::WORD)) {
-            row[at..at + A::WORD].copy_from_slice(word);
-        }
     }
 
     /// A lane's digest in the order of its bytes, and how long it is.
@@ -185,6 +183,14 @@ impl<'a> Lanes<'a> {
             digest.chunks_exact_mut(A::WORD).for_each(<[u8]>::reverse);
         }
         (digest, len)
+    }
+}
+
+/// A lane begins with these words.
+fn load<A: Algorithm>(states: &mut [State; 2], lane: usize, words: &[u8; 64]) {
+    let (state, at) = (&mut states[lane * A::WORD / 64], lane * A::WORD % 64);
+    for (row, word) in state.0.iter_mut().zip(words.chunks_exact(A::WORD)) {
+        row[at..at + A::WORD].copy_from_slice(word);
     }
 }
 
@@ -228,7 +234,7 @@ impl Message<'_> {
 /// The states after the blocks of the inner and the outer key. None when the key is longer than a block.
 pub(super) fn keyed<A: Algorithm>(key: &[u8]) -> Option<[[u8; 64]; 2]> {
     let mut states = [State::ZERO; 2];
-    let blocks = [0x36, 0x5c].map(|pad: u8| {
+    let mut blocks = [0x36, 0x5c].map(|pad: u8| {
         let mut block = [pad; TAIL];
         block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
         block
@@ -244,5 +250,6 @@ pub(super) fn keyed<A: Algorithm>(key: &[u8]) -> Option<[[u8; 64]; 2]> {
     next[1] = blocks[1].as_ptr();
     // SAFETY: only asked for where `covers` found AVX-512; every lane has one block.
     unsafe { A::blocks(&mut states, &mut next[..64 / A::WORD], 1) };
+    blocks.zeroize();
     Some([words::<A>(&states, 0), words::<A>(&states, 1)])
 }

@@ -10,6 +10,7 @@
 mod lanes;
 mod md5;
 mod sha1;
+mod sha2;
 mod sha2_32;
 mod sha2_64;
 mod transpose;

@@ -1,10 +1,24 @@
 //! SHA-256 (FIPS 180-4) in 16 lanes.
 
-use std::arch::x86_64::*;
+use std::arch::x86_64::{
+    __m512i, _mm512_add_epi32 as add, _mm512_ror_epi32 as turn, _mm512_set1_epi32 as all,
+    _mm512_srli_epi32 as shift, _mm512_ternarylogic_epi32 as ternary,
+};
 
 use super::State;
 use super::lanes::Algorithm;
+use super::sha2::{compress, round, shifted, turned};
 use super::transpose::{bytes, load, store, words32};
+
+type Signed = i32;
+
+// FIPS 180-4 section 4.1.2.
+const BIG_0: [i32; 3] = [2, 13, 22];
+const BIG_1: [i32; 3] = [6, 11, 25];
+const SMALL_0: [i32; 2] = [7, 18];
+const SHIFT_0: u32 = 3;
+const SMALL_1: [i32; 2] = [17, 19];
+const SHIFT_1: u32 = 10;
 
 /// The first bits of the cube roots of the first 64 primes.
 #[rustfmt::skip]
@@ -66,68 +80,4 @@ unsafe fn blocks(state: &mut State, next: &mut [*const u8; 16], steps: usize) {
     store(state, &rows);
 }
 
-/// Three rotations, added without carry.
-macro_rules! turned {
-    ($x:expr, $a:literal, $b:literal, $c:literal) => {{
-        let x = $x;
-        _mm512_ternarylogic_epi32::<0x96>(
-            _mm512_ror_epi32::<$a>(x),
-            _mm512_ror_epi32::<$b>(x),
-            _mm512_ror_epi32::<$c>(x),
-        )
-    }};
-}
-
-/// Two rotations and a shift, added without carry.
-macro_rules! shifted {
-    ($x:expr, $a:literal, $b:literal, $c:literal) => {{
-        let x = $x;
-        _mm512_ternarylogic_epi32::<0x96>(
-            _mm512_ror_epi32::<$a>(x),
-            _mm512_ror_epi32::<$b>(x),
-            _mm512_srli_epi32::<$c>(x),
-        )
-    }};
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn compress(rows: &mut [__m512i; 8], w: &mut [__m512i; 16]) {
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *rows;
-    macro_rules! round {
-        ($a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident, $k:expr, $w:expr) => {
-            let known = _mm512_add_epi32($h, _mm512_add_epi32($w, _mm512_set1_epi32(K[$k] as i32)));
-            let choice = _mm512_ternarylogic_epi32::<0xca>($e, $f, $g);
-            let t = _mm512_add_epi32(_mm512_add_epi32(known, choice), turned!($e, 6, 11, 25));
-            $d = _mm512_add_epi32($d, t);
-            let majority = _mm512_ternarylogic_epi32::<0xe8>($a, $b, $c);
-            $h = _mm512_add_epi32(_mm512_add_epi32(t, majority), turned!($a, 2, 13, 22));
-        };
-    }
-    macro_rules! eight {
-        ($k:expr, $w:ident, $at:expr) => {
-            round!(a b c d e f g h, $k, $w[$at]);
-            round!(h a b c d e f g, $k + 1, $w[$at + 1]);
-            round!(g h a b c d e f, $k + 2, $w[$at + 2]);
-            round!(f g h a b c d e, $k + 3, $w[$at + 3]);
-            round!(e f g h a b c d, $k + 4, $w[$at + 4]);
-            round!(d e f g h a b c, $k + 5, $w[$at + 5]);
-            round!(c d e f g h a b, $k + 6, $w[$at + 6]);
-            round!(b c d e f g h a, $k + 7, $w[$at + 7]);
-        };
-    }
-    eight!(0, w, 0);
-    eight!(8, w, 8);
-    for k in (16..K.len()).step_by(16) {
-        for n in 0..16 {
-            let late = shifted!(w[(n + 14) & 15], 17, 19, 10);
-            let early = shifted!(w[(n + 1) & 15], 7, 18, 3);
-            w[n] = _mm512_add_epi32(_mm512_add_epi32(w[n], w[(n + 9) & 15]), _mm512_add_epi32(early, late));
-        }
-        eight!(k, w, 0);
-        eight!(k + 8, w, 8);
-    }
-    for (row, new) in rows.iter_mut().zip([a, b, c, d, e, f, g, h]) {
-        *row = _mm512_add_epi32(*row, new);
-    }
-}
+compress!();
