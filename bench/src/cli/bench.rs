@@ -1,6 +1,6 @@
 //! `espalier bench`: what a packet costs on one core, through the whole path or through the engine alone.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use espalier_dataplane::crypto::{Choice, Engine, EngineId, Engines};
@@ -32,7 +32,7 @@ enum Way {
 #[command(after_help = "Examples:\n  espalier bench --transform des-md5,aes128-gcm --size 64,imix\n  \
     espalier bench --crypto-only --engine simd,library,scalar --transform aes128-gcm --json")]
 pub(super) struct Arguments {
-    /// Transforms, as `espalier bench --transform` lists them when one is wrong [default: all]
+    /// Transforms; a wrong one is answered with the list of them [default: all]
     #[arg(long, value_name = "T,…", value_delimiter = ',')]
     transform: Vec<Transform>,
     /// Engines: auto, scalar, library, simd
@@ -104,7 +104,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Every combination that was asked for; `auto` and several engines leave out what no engine of theirs covers.
+/// Every combination that was asked for, once; what an engine does not cover is left out.
 fn cells(arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
     let transforms = match arguments.transform.is_empty() {
         true => Transform::ALL,
@@ -122,18 +122,22 @@ fn cells(arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
     }
     if cells.is_empty() {
         let have: Vec<&str> = Engines::all().map(|e| e.id().name()).collect();
-        let have = have.join(", ");
-        let message = format!("no engine asked for covers a transform asked for (this machine has {have})");
-        let _ = writeln!(io::stderr(), "hint: leave out --engine for the best one of each transform");
-        return Err(Failure::Input(message));
+        return Err(Failure::Input(format!(
+            "no engine asked for covers a transform asked for; this machine has {}: leave out --engine for the best",
+            have.join(", ")
+        )));
     }
     Ok(cells)
 }
 
 fn engines(choices: &[Choice], transform: Transform) -> Vec<EngineId> {
-    let mut engines: Vec<EngineId> =
-        choices.iter().filter_map(|choice| choice.engine(transform)).map(Engine::id).collect();
-    engines.dedup();
+    let mut engines = Vec::new();
+    for engine in choices.iter().filter_map(|choice| choice.engine(transform)).map(Engine::id) {
+        // `auto` is one of the others.
+        if !engines.contains(&engine) {
+            engines.push(engine);
+        }
+    }
     engines
 }
 

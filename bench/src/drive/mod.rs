@@ -1,4 +1,4 @@
-//! Who tells the world the time. Only here are clocks read.
+//! Who tells the world the time, and which core a thread runs on. Beside this only what measures throughput reads a clock.
 
 pub mod pin;
 pub mod simulated;

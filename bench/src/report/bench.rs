@@ -37,8 +37,7 @@ pub struct BenchManifest {
 }
 
 impl Document {
-    /// What was measured here and now.
-    /// `manifest` is made before the thread is pinned: a pinned one sees only its own core.
+    /// What was measured here and now. `manifest` is made before the thread is pinned: a pinned one sees only its own core.
     pub fn new(runs: Vec<Run>, manifest: Manifest, pinned_core: Option<usize>, core_hz: f64) -> Self {
         let manifest = BenchManifest { manifest, pinned_core, core_hz };
         Self { schema: SCHEMA, runs, manifest }
@@ -53,7 +52,7 @@ impl Document {
     }
 }
 
-/// A table: a block for each transform, the cheapest engine of a line first.
+/// A table: a block for each transform, its lines in the order in which they were asked for.
 pub fn text(document: &Document) -> String {
     let mut text = String::new();
     let ghz = document.manifest.core_hz / 1e9;

@@ -3,6 +3,7 @@
 //!
 //! The outbound policy is that of [`HOST`]. Every packet's fate is told in the order the packets came.
 
+use espalier_wire::ipv4::protocol;
 use espalier_wire::plane::Notice;
 use espalier_wire::{Cause, IfIndex, Instant};
 
@@ -102,7 +103,8 @@ impl Worker {
     ) {
         let mut located = locate(frame.bytes(), &headers, &self.security.udp_ports);
         let security = &mut self.security;
-        if located == Located::Other && headers.part == Part::First && !security.udp_ports.is_empty() {
+        let datagram = headers.part == Part::First && headers.flow.protocol == protocol::UDP;
+        if located == Located::Other && datagram && !security.udp_ports.is_empty() {
             security.let_by(now, &frame, &headers, steps);
         }
         if located == Located::Fragment && !self.security.reassembly.is_foreign(&frame, &headers) {

@@ -312,3 +312,16 @@ fn fragments_of_datagrams_that_are_not_for_an_sa_pass_as_they_came() {
     assert_eq!(came, swapped);
     assert!(late.iter().all(|(_, fate)| *fate == HostFate::Bypassed));
 }
+
+/// A first fragment that is no datagram tells nothing of an SA in UDP, and nothing is remembered of it.
+#[test]
+fn fragments_of_other_protocols_leave_nothing_behind() {
+    let udp_encap = Some(UdpPorts { src: 4500, dst: 4500 });
+    let mut worker = opener(&SaSpec { udp_encap, ..spec(0x1234) });
+    let mut first = v4(600);
+    first[9] = 1;
+    first[6] = 0x20;
+    testing::fix_checksum(&mut first);
+    assert_eq!(open(&mut worker, &[first.clone()]), [(first, HostFate::Bypassed)]);
+    assert_eq!(worker.next_deadline(), None);
+}

@@ -188,7 +188,7 @@ fn look(cell: &Cell, round: u64, each: Duration) -> Result<(Sample, bool), Refus
 }
 
 impl Cell {
-    fn run(&self, mut samples: Vec<Sample>, verified: bool, core_hz: f64) -> Run {
+    fn run(&self, samples: Vec<Sample>, verified: bool, core_hz: f64) -> Run {
         let packets = samples.iter().map(|s| s.packets).sum();
         let mut order: Vec<f64> = samples.iter().map(Sample::ns_per_packet).collect();
         order.sort_by(f64::total_cmp);
@@ -196,7 +196,6 @@ impl Cell {
         let spread = order.last().zip(order.first()).map_or(1.0, |(most, least)| most / least);
         let bytes = self.mean_bytes();
         let cycles = ns * core_hz / 1e9;
-        samples.shrink_to_fit();
         Run {
             transform: self.transform.name(),
             engine: self.engine.name(),

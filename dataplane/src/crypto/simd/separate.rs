@@ -110,3 +110,19 @@ pub(super) fn open(jobs: &mut [Job<'_>]) {
     }
     aes_cbc::decrypt(aes_texts(jobs, 0));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::simd::gcm::GcmKey;
+
+    /// What the engine's documentation says of keys.
+    #[test]
+    fn bytes_a_key() {
+        assert_eq!(size_of::<GcmKey>(), 2688);
+        assert_eq!(size_of::<RoundKeys>(), 248);
+        for (key, bytes) in [(&[1; 8][..], 512), (&[1; 24], 1536)] {
+            assert_eq!(DesKey::new(Direction::Inbound, key).unwrap().bytes(), bytes);
+        }
+    }
+}

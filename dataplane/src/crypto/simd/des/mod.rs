@@ -48,6 +48,14 @@ impl DesKey {
     }
 }
 
+#[cfg(test)]
+impl DesKey {
+    /// Bytes of heap.
+    pub(super) fn bytes(&self) -> usize {
+        self.rounds.capacity() * size_of::<[u32; 8]>()
+    }
+}
+
 impl Drop for DesKey {
     fn drop(&mut self) {
         self.rounds.zeroize();
