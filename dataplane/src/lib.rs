@@ -39,6 +39,7 @@
 
 pub mod batch;
 pub mod crypto;
+mod express;
 pub mod fate;
 pub mod fib;
 pub mod frame;
@@ -53,4 +54,5 @@ pub mod sa;
 pub mod stage;
 #[cfg(test)]
 mod testing;
+pub mod watch;
 pub mod worker;

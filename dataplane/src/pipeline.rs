@@ -60,7 +60,8 @@ pub struct Security {
     /// Fragments that are for us.
     pub reassembly: Reassembly,
     lost_pieces: Lost,
-    ivs: IvSource,
+    /// Unpredictable IVs.
+    pub ivs: IvSource,
     identification: u16,
     sealing: Work<Sealing>,
     opening: Work<Opening>,

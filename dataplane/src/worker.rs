@@ -10,6 +10,7 @@ use espalier_wire::random::Random;
 use espalier_wire::{Duration, IfIndex, Instant, Spi, esp};
 
 use crate::crypto::Choice;
+use crate::express::Express;
 use crate::frame::Frame;
 use crate::lifetimes::{Lifetimes, Timer};
 use crate::mem::Pool;
@@ -29,6 +30,8 @@ pub struct Config {
     pub ttl: u8,
     /// Small frames the pool keeps.
     pub frames: usize,
+    /// Flows whose way is remembered, 64 bytes each; 0: every packet is asked about anew.
+    pub flows: usize,
     /// At most one ICMP error of a kind in this time (IOS `ip icmp rate-limit unreachable`).
     pub icmp_interval: Duration,
     /// Bytes of fragments that may wait for the rest of their packets.
@@ -44,6 +47,7 @@ impl Default for Config {
         Self {
             ttl: 64,
             frames: 1024,
+            flows: 16_384,
             icmp_interval: Duration::from_ms(500),
             reassembly_bytes: 4 << 20,
             reassembly_time: Duration::from_s(60),
@@ -69,6 +73,8 @@ pub struct Worker {
     /// … and out: memory kept from batch to batch.
     pub(crate) steps: Vec<Step>,
     pub(crate) done: Vec<Step>,
+    /// The way of packets that need no decision.
+    pub(crate) express: Express,
 }
 
 impl Worker {
@@ -87,6 +93,7 @@ impl Worker {
             inward: Vec::new(),
             steps: Vec::new(),
             done: Vec::new(),
+            express: Express::new(config.flows),
             config,
         }
     }
@@ -101,6 +108,7 @@ impl Worker {
     /// # Errors
     /// An SA that cannot be installed. Nothing has changed then.
     pub fn command(&mut self, now: Instant, command: Command) -> Result<(), SaError> {
+        self.express.commanded();
         match command {
             Command::Policy { iface, rules } => {
                 let at = usize::from(iface.0);

@@ -10,6 +10,7 @@ use espalier_wire::plane::{Notice, PolicyId, Unprotected};
 use espalier_wire::{Cause, IfIndex};
 
 use crate::frame::Frame;
+use crate::mem::prefetch;
 use crate::sa::Outbound;
 use crate::stage::classify::Headers;
 
@@ -79,6 +80,19 @@ impl Policies {
     /// The policy at a place.
     pub fn at(&self, place: PolicyRef) -> Option<&Policy> {
         self.all.get(place.0 as usize)
+    }
+
+    /// Fetch a policy's SA towards the core.
+    #[inline]
+    pub fn fetch(&self, place: PolicyRef) {
+        if let Some(policy) = self.all.get(place.0 as usize) {
+            prefetch(policy);
+            if let Some(sa) = &policy.outbound {
+                prefetch(&sa.template);
+                prefetch(&sa.counters);
+                prefetch(&sa.life);
+            }
+        }
     }
 
     /// The policy at a place, to change it.

@@ -212,7 +212,7 @@ impl Worker {
     }
 
     /// The link address of the next hop: a neighbour's, or a group's (RFC 1112 section 6.4, RFC 2464 section 7).
-    fn station(&self, hop: NextHop, flow: &Flow) -> Option<Mac> {
+    pub(crate) fn station(&self, hop: NextHop, flow: &Flow) -> Option<Mac> {
         if self.links.local.destination(flow) == Destination::Group {
             return Some(match flow.dst() {
                 IpAddr::V4(group) if group.is_broadcast() => Mac::BROADCAST,

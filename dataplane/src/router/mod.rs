@@ -12,7 +12,7 @@ mod awaited;
 mod depart;
 mod links;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use links::Links;
 
@@ -32,14 +32,6 @@ use crate::worker::Worker;
 const IKE_PORT: u16 = 500;
 
 impl Worker {
-    /// Take a batch of Ethernet frames that arrived on an interface.
-    pub fn receive(&mut self, now: Instant, ingress: IfIndex, batch: &mut Batch, out: &mut Output) {
-        for frame in batch.drain(..) {
-            self.take_link(now, ingress, frame, out);
-        }
-        self.run(now, out);
-    }
-
     /// Take a batch of IP packets born on this node. Control traffic (see [`Meta`](crate::frame::Meta)) is not asked
     /// about by policy; multicast leaves by the interface it names.
     pub fn originate(&mut self, now: Instant, batch: &mut Batch, out: &mut Output) {
@@ -75,7 +67,8 @@ impl Worker {
         [at_once, sas, fragments, self.links.awaited.deadline()].into_iter().flatten().min()
     }
 
-    fn take_link(&mut self, now: Instant, ingress: IfIndex, mut frame: Frame, out: &mut Output) {
+    /// One frame, the long way.
+    pub(crate) fn take_link(&mut self, now: Instant, ingress: IfIndex, mut frame: Frame, out: &mut Output) {
         frame.meta.ingress = ingress;
         let Some(link) = self.links.up(ingress) else { return self.lose(frame, Cause::InterfaceDown, out) };
         let (fate, header) = punt::link(frame.bytes(), &link.iface);
@@ -104,7 +97,7 @@ impl Worker {
     }
 
     /// A packet is here, in clear or out of an SA: whose is it?
-    fn arrive(&mut self, now: Instant, frame: Frame, headers: Headers, out: &mut Output) {
+    pub(crate) fn arrive(&mut self, now: Instant, frame: Frame, headers: Headers, out: &mut Output) {
         match self.links.local.destination(&headers.flow) {
             Destination::Elsewhere if self.is_bare(&frame, &headers) => {
                 self.lose(frame, Cause::PolicyCleartext, out);
@@ -151,12 +144,14 @@ impl Worker {
     }
 
     /// Everything behind arrival, until nothing is under way.
-    fn run(&mut self, now: Instant, out: &mut Output) {
+    pub(crate) fn run(&mut self, now: Instant, out: &mut Output) {
+        self.express.long = false;
         self.depart_awaited(now, out);
         loop {
             self.open_all(now, out);
-            self.take_hops(now, out);
+            // What waited came first.
             self.depart_waiting(now, &mut out.notices);
+            self.take_hops(now, out);
             self.depart_born(now, out);
             self.seal_all(now, out);
             if self.links.born.is_empty() {
@@ -197,7 +192,7 @@ impl Worker {
 }
 
 /// Read the headers of a packet, verify IPv4's checksum (RFC 1812 section 5.2.2), cut off the link's padding.
-fn sound(frame: &mut Frame) -> Result<Headers, Cause> {
+pub(crate) fn sound(frame: &mut Frame) -> Result<Headers, Cause> {
     let headers = Headers::read(frame.bytes())?;
     frame.truncate(headers.len as usize);
     if headers.flow.ipv4 {

@@ -18,12 +18,12 @@ use crate::crypto::Choice;
 use crate::testing::{self, spec};
 use crate::worker::Config;
 
-const POLICY: PolicyId = PolicyId(1);
-const INSIDE: IfIndex = IfIndex(0);
-const OUTSIDE: IfIndex = IfIndex(1);
+pub(crate) const POLICY: PolicyId = PolicyId(1);
+pub(crate) const INSIDE: IfIndex = IfIndex(0);
+pub(crate) const OUTSIDE: IfIndex = IfIndex(1);
 const HOST_MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
 
-fn mac(router: u8, iface: IfIndex) -> Mac {
+pub(crate) fn mac(router: u8, iface: IfIndex) -> Mac {
     Mac([2, 0, 0, 0, router, iface.0 as u8])
 }
 
@@ -37,7 +37,10 @@ fn net(text: &str) -> Prefix {
 
 /// Router `n` (1 or 2) owns 10.`n`.0.0/16 inside and 192.1.2.`n` outside; its peer is the other.
 fn gateway(n: u8) -> Worker {
-    let config = Config { keepalive: Some(Duration::from_s(20)), ..Config::default() };
+    gateway_with(n, Config { keepalive: Some(Duration::from_s(20)), ..Config::default() })
+}
+
+pub(crate) fn gateway_with(n: u8, config: Config) -> Worker {
     let mut worker = Worker::new(Choice::Auto, Random::from_seed(u64::from(n)), config);
     let other = 3 - n;
     let hop = |iface, via: Option<IpAddr>| vec![NextHop { iface, via }];
@@ -75,12 +78,12 @@ fn protect(from: u8, to: u8) -> Rule {
     Rule { selector, action: RuleAction::Protect(POLICY) }
 }
 
-fn sa(from: u8) -> SaSpec {
+pub(crate) fn sa(from: u8) -> SaSpec {
     let own = |n: u8| IpAddr::from([192, 1, 2, n]);
     SaSpec { src: own(from), dst: own(3 - from), ..spec(u32::from(from) * 16) }
 }
 
-fn install(worker: &mut Worker, outbound: SaSpec, inbound: SaSpec) {
+pub(crate) fn install(worker: &mut Worker, outbound: SaSpec, inbound: SaSpec) {
     let sa = Box::new(inbound);
     worker.command(Instant::ZERO, Command::InstallInbound { policy: POLICY, sa }).unwrap();
     let sa = Box::new(outbound);
@@ -94,7 +97,7 @@ fn pair() -> (Worker, Worker) {
     (a, b)
 }
 
-fn frame_to(dst: Mac, packet: &[u8], tag: u64) -> Frame {
+pub(crate) fn frame_to(dst: Mac, packet: &[u8], tag: u64) -> Frame {
     let kind =
         if packet.first().is_some_and(|byte| byte >> 4 == 6) { EtherType::IPV6 } else { EtherType::IPV4 };
     let bytes = ether::frame(dst, HOST_MAC, kind, packet);
@@ -304,13 +307,13 @@ enum Event {
 
 /// A packet on its way in: which good one, and what is changed in it.
 #[derive(Debug, Clone)]
-struct Sent {
-    which: u8,
+pub(crate) struct Sent {
+    pub(crate) which: u8,
     len: usize,
-    change: Option<(usize, u8)>,
+    pub(crate) change: Option<(usize, u8)>,
 }
 
-fn sent() -> impl Strategy<Value = Vec<Sent>> {
+pub(crate) fn sent() -> impl Strategy<Value = Vec<Sent>> {
     let one = (0u8..7, 0usize..1500, proptest::option::of((0usize..80, any::<u8>())));
     proptest::collection::vec(one.prop_map(|(which, len, change)| Sent { which, len, change }), 1..12)
 }
@@ -327,7 +330,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 impl Sent {
-    fn packet(&self, peer: &mut Worker) -> Vec<u8> {
+    pub(crate) fn packet(&self, peer: &mut Worker) -> Vec<u8> {
         let mut packet = match self.which {
             0 => inner(self.len),
             1 => testing::udp6(1, 2, self.len),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use espalier_wire::plane::{Direction, Mode, PolicyId, SaCounters, SaSpec};
 use espalier_wire::{Cause, Instant, Spi, Transform};
 
-use super::{Life, Reached, SaError, WINDOW_MAX, Window};
+use super::{Life, Reached, SaError, Shape, WINDOW_MAX, Window};
 use crate::crypto::{Choice, Key};
 use crate::policy::Matcher;
 
@@ -22,6 +22,8 @@ pub struct Inbound {
     pub key: Arc<Key>,
     /// Cipher and integrity, with every length.
     pub transform: Transform,
+    /// What the transform asks of a packet's lengths.
+    pub shape: Shape,
     /// Tunnel or transport.
     pub mode: Mode,
     /// Extended sequence numbers.
@@ -63,6 +65,7 @@ impl Inbound {
             policy,
             key: Arc::new(key),
             transform: spec.transform,
+            shape: Shape::of(spec.transform),
             mode: spec.mode,
             esn: spec.esn,
             window: Window::new(spec.replay_window),
@@ -72,6 +75,12 @@ impl Inbound {
             life: Life::new(now, spec.lifetime),
             told_over: false,
         })
+    }
+
+    /// Whether a packet at `now` would find nothing to tell of the lifetime.
+    #[inline]
+    pub fn is_quiet(&self, now: Instant) -> bool {
+        self.life.is_quiet(now, self.counters.bytes)
     }
 
     /// Look at the lifetime before a packet.

@@ -46,6 +46,11 @@ impl Life {
         }
     }
 
+    /// Whether a look would find nothing, now and with `bytes` bytes protected.
+    pub fn is_quiet(&self, now: Instant, bytes: u64) -> bool {
+        bytes < self.next_bytes && now < self.next_at
+    }
+
     /// Look at the limits when the SA has protected `bytes` bytes.
     pub fn look(&mut self, now: Instant, bytes: u64) -> Reached {
         if bytes < self.next_bytes && now < self.next_at {

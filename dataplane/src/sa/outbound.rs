@@ -5,7 +5,7 @@ use std::sync::Arc;
 use espalier_wire::plane::{DfBit, Direction, Expiry, Fragmentation, Mode, PolicyId, SaCounters, SaSpec};
 use espalier_wire::{Cause, Instant, Spi, Transform};
 
-use super::{Life, Reached, SaError, Template};
+use super::{Life, Reached, SaError, Shape, Template};
 use crate::crypto::{Choice, Key};
 
 /// What seals a policy's packets.
@@ -18,6 +18,8 @@ pub struct Outbound {
     pub key: Arc<Key>,
     /// Cipher and integrity, with every length.
     pub transform: Transform,
+    /// What the transform asks of a packet's lengths.
+    pub shape: Shape,
     /// Tunnel or transport.
     pub mode: Mode,
     /// The outer headers; transport mode uses only the UDP part.
@@ -76,6 +78,7 @@ impl Outbound {
             policy,
             key: Arc::new(key),
             transform: spec.transform,
+            shape: Shape::of(spec.transform),
             mode: spec.mode,
             template,
             df_bit: spec.df_bit,
@@ -106,6 +109,12 @@ impl Outbound {
             self.warn_seq = u64::MAX;
         }
         Ok(Numbered { seq, expiry: warn.then_some(Expiry::Sequence) })
+    }
+
+    /// Whether a packet at `now` would take its number with nothing to tell.
+    #[inline]
+    pub fn is_quiet(&self, now: Instant) -> bool {
+        self.life.is_quiet(now, self.counters.bytes) && self.next_seq < self.warn_seq.min(self.last_seq)
     }
 
     /// Look at the lifetime before a packet.

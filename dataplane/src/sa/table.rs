@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use espalier_wire::Spi;
 
 use super::Inbound;
+use crate::mem::prefetch;
 
 /// A place in the slab, and who was in it: a slot that was given to another SA since is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +92,18 @@ impl SaTable {
             at = self.next(at);
         }
         found
+    }
+
+    /// Fetch the SA at a place towards the core.
+    #[inline]
+    pub fn fetch(&self, place: InboundRef) {
+        if let Some(slot) = self.slots.get(place.slot as usize) {
+            prefetch(slot);
+            if let Some(sa) = &slot.sa {
+                prefetch(&sa.window);
+                prefetch(&sa.counters);
+            }
+        }
     }
 
     /// The SA at a place, unless it is gone.

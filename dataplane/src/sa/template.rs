@@ -102,7 +102,14 @@ impl Template {
 
     /// Write the headers over the first [`Template::before_spi`] bytes of `packet`, which ends with the ICV.
     pub fn write(&self, packet: &mut [u8], outer: Outer) {
-        let (len, total) = (self.before_spi(), packet.len());
+        let total = packet.len();
+        self.write_sized(packet, outer, total);
+    }
+
+    /// The same over the front of a packet that will have `total` bytes.
+    #[inline]
+    pub fn write_sized(&self, packet: &mut [u8], outer: Outer, total: usize) {
+        let len = self.before_spi();
         let Some(header) = packet.get_mut(..len) else { return };
         header.copy_from_slice(&self.bytes[..len]);
         if self.is_ipv4() {
@@ -121,7 +128,9 @@ impl Template {
             header[1] |= outer.traffic_class << 4;
             header[4..6].copy_from_slice(&((total - ipv6::HEADER_LEN) as u16).to_be_bytes());
         }
-        self.write_udp_at(packet, self.ip_len());
+        if self.udp {
+            self.write_udp_sized(packet, self.ip_len(), total);
+        }
     }
 
     /// Write the UDP header, if there is one, at `at` of a packet that ends with the ICV.
@@ -129,7 +138,12 @@ impl Template {
     /// RFC 3948 section 2.1: over IPv4 the checksum is 0. Over IPv6 it is left 0 here as well, and filled in when the
     /// text is sealed (RFC 8200 section 8.1).
     pub fn write_udp_at(&self, packet: &mut [u8], at: usize) {
-        let len = packet.len().saturating_sub(at) as u16;
+        let total = packet.len();
+        self.write_udp_sized(packet, at, total);
+    }
+
+    fn write_udp_sized(&self, packet: &mut [u8], at: usize, total: usize) {
+        let len = total.saturating_sub(at) as u16;
         if let Some(header) = packet.get_mut(at..at + self.udp_len())
             && let [src_hi, src_lo, dst_hi, dst_lo, len_hi, len_lo, sum_hi, sum_lo] = header
         {

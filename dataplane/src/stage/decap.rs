@@ -81,7 +81,7 @@ pub fn prepare(
 
 /// Whether `body` bytes can be IV, text and ICV. The text holds at least a trailer, and whole blocks where the cipher
 /// has them; stream modes are taken at any length, though RFC 4303 section 2.4 aligns them to 4.
-fn is_possible(sa: &Inbound, body: usize) -> bool {
+pub(crate) fn is_possible(sa: &Inbound, body: usize) -> bool {
     let cipher = sa.transform.cipher();
     let Some(text) = body.checked_sub(sa.transform.iv_len() + sa.transform.icv_len()) else { return false };
     let mask = if cipher.needs_random_iv() { cipher.block_len() - 1 } else { 0 };

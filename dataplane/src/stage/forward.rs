@@ -39,11 +39,16 @@ pub fn write_link(frame: &mut Frame, dst: Mac, src: Mac, ipv4: bool) -> bool {
     if let Some(header) = frame.bytes_mut().first_chunk_mut() {
         *header = ether::header(dst, src, kind);
     }
+    pad(frame);
+    true
+}
+
+/// Zeros behind a frame that is too short for the link.
+pub fn pad(frame: &mut Frame) {
     let len = frame.len();
     if len < FRAME_MIN && frame.grow_back(FRAME_MIN - len) {
         frame.part_mut(len, FRAME_MIN - len).fill(0);
     }
-    true
 }
 
 #[cfg(test)]

@@ -67,6 +67,12 @@ impl Local {
         self.ipv4.is_empty() && self.ipv6.is_empty()
     }
 
+    /// Whether an IPv4 address is ours.
+    #[inline]
+    pub fn has_ipv4(&self, addr: u32) -> bool {
+        self.ipv4.binary_search(&addr).is_ok()
+    }
+
     /// Where a flow goes.
     pub fn destination(&self, flow: &Flow) -> Destination {
         let dst = flow.dst;

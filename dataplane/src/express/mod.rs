@@ -1,0 +1,364 @@
+//! The express way: a batch of packets that need no decision, stage by stage; everything else takes the long way.
+//!
+//! ```text
+//! classify -> look up -> prepare -> crypt -> finish      each over the whole batch
+//!     \          \          \                    \
+//!      long       long       long                 long   the packet as it came (after finish: the inner one)
+//! ```
+//!
+//! Express are IPv4 packets without options or fragments, whose flow the long way has been asked about: in transit in
+//! clear, into an IPv4 tunnel, or out of one. Whatever tells, complains, waits, cuts or counts a loss is long. A packet
+//! that takes the long way waits until those before it are through, so no flow's order changes; and because the express
+//! way only repeats what the long way would do, the two are twins (see the tests).
+
+mod flows;
+mod open;
+mod resolve;
+mod seal;
+#[cfg(test)]
+mod tests;
+
+use espalier_wire::ipv4::protocol;
+use espalier_wire::plane::Direction;
+use espalier_wire::{Cause, IfIndex, Instant, Mac, Spi, checksum, ether};
+
+use crate::batch::Batch;
+use crate::fate::Output;
+use crate::frame::Frame;
+use crate::mem::prefetch;
+use crate::sa::InboundRef;
+use crate::stage::crypt::{Plan, Work};
+use crate::stage::forward;
+use crate::watch::{Stage, Watch};
+use crate::worker::Worker;
+
+use flows::{Adjacency, FlowCache, FlowKey, Way, has_ports};
+
+const LINK: usize = ether::HEADER_LEN;
+const IP: usize = 20;
+/// How many frames ahead headers are fetched.
+const AHEAD: usize = 4;
+
+/// What the first look at a frame found.
+#[derive(Debug, Clone, Copy)]
+enum Look {
+    /// Something the express way does not know.
+    Long,
+    /// A packet in transit, of this many bytes; where its flow's answer would be.
+    Transit { key: FlowKey, place: u32, len: u16 },
+    /// ESP for one of our addresses.
+    Esp { spi: Spi, len: u16 },
+}
+
+/// What is known of a packet when the look-ups are done.
+#[derive(Debug, Clone, Copy)]
+enum Found {
+    Long,
+    Way(Way, u16),
+    Sa(InboundRef, u16),
+}
+
+/// What is noted of a packet while the engine has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Note {
+    /// It leaves as it is.
+    Clear(IfIndex),
+    /// It is being sealed, and leaves here.
+    Seal(crate::policy::PolicyRef, IfIndex),
+    /// It is being opened.
+    Open { place: InboundRef, seq: u64 },
+}
+
+/// What the express way keeps from batch to batch.
+pub(crate) struct Express {
+    flows: FlowCache,
+    looks: Vec<Look>,
+    found: Vec<Found>,
+    work: Work<Note>,
+    /// What the work is; packets in clear go with either.
+    direction: Option<Direction>,
+    /// Packets took the long way and are not through it.
+    pub(crate) long: bool,
+}
+
+impl Express {
+    /// With room for the answers about `flows` flows.
+    pub(crate) fn new(flows: usize) -> Self {
+        Self {
+            flows: FlowCache::new(flows),
+            looks: Vec::new(),
+            found: Vec::new(),
+            work: Work::default(),
+            direction: None,
+            long: false,
+        }
+    }
+
+    /// Something was commanded: what was known holds no longer, and the long way may have something to do.
+    pub(crate) fn commanded(&mut self) {
+        self.flows.forget();
+        self.long = true;
+    }
+}
+
+impl Worker {
+    /// Take a batch of Ethernet frames that arrived on an interface.
+    pub fn receive(&mut self, now: Instant, ingress: IfIndex, batch: &mut Batch, out: &mut Output) {
+        self.receive_watched(now, ingress, batch, out, &mut crate::watch::Unwatched);
+    }
+
+    /// As [`Worker::receive`], and `watch` is told how far the batch has come.
+    pub fn receive_watched(
+        &mut self,
+        now: Instant,
+        ingress: IfIndex,
+        batch: &mut Batch,
+        out: &mut Output,
+        watch: &mut impl Watch,
+    ) {
+        let (mut looks, mut found) =
+            (std::mem::take(&mut self.express.looks), std::mem::take(&mut self.express.found));
+        self.classify(ingress, batch, &mut looks);
+        watch.passed(Stage::Classify);
+        self.look_up(&looks, batch, &mut found);
+        watch.passed(Stage::LookUp);
+        for (frame, found) in batch.drain(..).zip(&found) {
+            if let Err(frame) = self.prepare(now, ingress, frame, found, out) {
+                // Those before it go first.
+                self.work_off(now, out, &mut crate::watch::Unwatched);
+                self.take_link(now, ingress, frame, out);
+                self.express.long = true;
+            }
+        }
+        watch.passed(Stage::Prepare);
+        self.work_off(now, out, watch);
+        if self.express.long {
+            self.run(now, out);
+        }
+        (self.express.looks, self.express.found) = (looks, found);
+    }
+
+    /// The first look: link and IP headers.
+    fn classify(&mut self, ingress: IfIndex, batch: &Batch, looks: &mut Vec<Look>) {
+        looks.clear();
+        let link = self.links.at(ingress).filter(|link| link.iface.up && !self.express.flows.is_off());
+        let Some(link) = link else { return looks.resize(batch.len(), Look::Long) };
+        let (own, also) = (link.iface.mac, &link.iface.also_accepts);
+        for (at, frame) in batch.iter().enumerate() {
+            if let Some(ahead) = batch.get(at + AHEAD).and_then(|frame| frame.bytes().first()) {
+                prefetch(ahead);
+            }
+            let accepts = |dst: Mac| dst == own || (dst.0[0] & 1 == 0 && also.contains(&dst));
+            looks.push(self.glance(ingress, frame, accepts).unwrap_or(Look::Long));
+        }
+    }
+
+    /// `None`: the long way.
+    #[inline(always)]
+    fn glance(&self, ingress: IfIndex, frame: &Frame, accepts: impl Fn(Mac) -> bool) -> Option<Look> {
+        let bytes = frame.bytes();
+        let header: &[u8; LINK + IP] = bytes.first_chunk()?;
+        let [d0, d1, d2, d3, d4, d5, ..] = *header;
+        if !accepts(Mac([d0, d1, d2, d3, d4, d5])) || header[12..14] != [8, 0] {
+            return None;
+        }
+        let key = read_key(bytes.get(LINK..)?, frame.meta.opened, ingress)?;
+        let len = u16::from_be_bytes([header[16], header[17]]);
+        if frame.meta.control || frame.meta.egress.is_some() {
+            return None;
+        }
+        if key.protocol == protocol::ESP && self.links.local.has_ipv4(key.dst) {
+            let spi = bytes.get(LINK + IP..)?.first_chunk()?;
+            return Some(Look::Esp { spi: Spi(u32::from_be_bytes(*spi)), len });
+        }
+        // The last hop is the long way's to refuse.
+        if header[LINK + 8] <= 1 {
+            return None;
+        }
+        let place = self.express.flows.place(&key);
+        Some(Look::Transit { key, place, len })
+    }
+
+    /// The ways of the flows and the SAs of the SPIs.
+    fn look_up(&mut self, looks: &[Look], batch: &Batch, found: &mut Vec<Found>) {
+        found.clear();
+        for (look, frame) in looks.iter().zip(batch) {
+            found.push(match *look {
+                Look::Long => Found::Long,
+                Look::Transit { ref key, place, len } => {
+                    let way = self.way(key, place);
+                    if let Way::Seal(policy, _) = way {
+                        self.security.policies.fetch(policy);
+                    }
+                    Found::Way(way, len)
+                }
+                Look::Esp { spi, len } => self.find_sa(spi, frame).map_or(Found::Long, |sa| {
+                    self.security.inbound.fetch(sa);
+                    Found::Sa(sa, len)
+                }),
+            });
+        }
+    }
+
+    /// What was answered about a flow, or is now.
+    #[inline]
+    fn way(&mut self, key: &FlowKey, place: u32) -> Way {
+        if let Some(way) = self.express.flows.find(key, place) {
+            return way;
+        }
+        let way = self.resolve(key);
+        self.express.flows.insert(*key, place, way);
+        way
+    }
+
+    /// Make a packet ready and note it; or give it back for the long way, unchanged.
+    #[inline]
+    fn prepare(
+        &mut self,
+        now: Instant,
+        ingress: IfIndex,
+        mut frame: Frame,
+        found: &Found,
+        out: &mut Output,
+    ) -> Result<(), Frame> {
+        let direction = match found {
+            Found::Long | Found::Way(Way::Long, _) => return Err(frame),
+            Found::Way(Way::Clear(_), _) => self.express.direction,
+            Found::Way(Way::Seal(..), _) => Some(Direction::Outbound),
+            Found::Sa(..) => Some(Direction::Inbound),
+        };
+        if self.express.long || direction != self.express.direction {
+            self.catch_up(now, direction, out);
+        }
+        let len = frame.len() as u64;
+        let Some((plan, note)) = self.ready(now, &mut frame, found) else { return Err(frame) };
+        frame.meta.ingress = ingress;
+        if let Some(link) = self.links.at_mut(ingress) {
+            link.counters.in_packets += 1;
+            link.counters.in_bytes += len;
+        }
+        self.express.work.push(frame, plan, note);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn ready(&mut self, now: Instant, frame: &mut Frame, found: &Found) -> Option<(Plan, Note)> {
+        match *found {
+            Found::Long | Found::Way(Way::Long, _) => None,
+            Found::Way(Way::Clear(ref adjacency), len) => {
+                let plan = Plan { at: 0, len: 0, seq_hi: 0, done: true };
+                leave_clear(frame, adjacency, len).then_some((plan, Note::Clear(adjacency.iface)))
+            }
+            Found::Way(Way::Seal(policy, ref adjacency), len) => {
+                let plan = self.prepare_seal(now, frame, policy, adjacency, len)?;
+                Some((plan, Note::Seal(policy, adjacency.iface)))
+            }
+            Found::Sa(place, len) => {
+                let (plan, seq) = self.prepare_open(now, frame, place, len)?;
+                Some((plan, Note::Open { place, seq }))
+            }
+        }
+    }
+
+    /// What came before must be through first: packets on the long way, and work of another kind.
+    #[cold]
+    fn catch_up(&mut self, now: Instant, direction: Option<Direction>, out: &mut Output) {
+        if self.express.long {
+            self.run(now, out);
+        }
+        if direction != self.express.direction {
+            self.work_off(now, out, &mut crate::watch::Unwatched);
+            self.express.direction = direction;
+        }
+    }
+
+    /// Give what was prepared to the engine, and what comes back out.
+    fn work_off(&mut self, now: Instant, out: &mut Output, watch: &mut impl Watch) {
+        if self.express.work.is_empty() {
+            return;
+        }
+        let mut work = std::mem::take(&mut self.express.work);
+        if self.express.direction == Some(Direction::Inbound) {
+            let table = &self.security.inbound;
+            work.open(|note| match note {
+                Note::Open { place, .. } => Some(&*table.at(*place)?.key),
+                _ => None,
+            });
+        } else {
+            let policies = &self.security.policies;
+            work.seal(|note| match note {
+                Note::Seal(place, _) => Some(&*policies.at(*place)?.outbound.as_ref()?.key),
+                _ => None,
+            });
+        }
+        watch.passed(Stage::Crypt);
+        for (frame, plan, note) in work.drain() {
+            match note {
+                Note::Clear(iface) => self.put_out(iface, frame, out),
+                Note::Seal(_, iface) if plan.done => self.put_out(iface, frame, out),
+                Note::Seal(..) => self.lose(frame, Cause::NoSa, out),
+                Note::Open { place, seq } => self.finish_open(now, frame, plan, (place, seq), out),
+            }
+        }
+        self.express.work = work;
+        watch.passed(Stage::Finish);
+    }
+
+    /// Out of an interface that was up when the batch came.
+    #[inline(always)]
+    fn put_out(&mut self, iface: IfIndex, frame: Frame, out: &mut Output) {
+        if let Some(link) = self.links.at_mut(iface) {
+            link.counters.out_packets += 1;
+            link.counters.out_bytes += frame.len() as u64;
+        }
+        out.transmit.push((iface, frame));
+    }
+}
+
+/// The flow of an IPv4 packet without options that is whole, sound and inside `packet`.
+#[inline(always)]
+fn read_key(packet: &[u8], opened: bool, ingress: IfIndex) -> Option<FlowKey> {
+    let header: &[u8; IP] = packet.first_chunk()?;
+    let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let len = (word(0) & 0xffff) as usize;
+    // "More fragments" and the offset; "don't fragment" may be set.
+    let part = word(4) & 0x3fff;
+    if header[0] != 0x45 || len < IP || len > packet.len() || part != 0 || checksum::sum(header) != 0xffff {
+        return None;
+    }
+    let proto = header[9];
+    let ports = match has_ports(proto) {
+        true if len >= IP + 4 => u32::from_be_bytes(*packet.get(IP..)?.first_chunk()?),
+        true => return None,
+        false => 0,
+    };
+    Some(FlowKey { src: word(12), dst: word(16), ports, protocol: proto, opened, ingress: ingress.0 })
+}
+
+/// A hop less, another link header; the frame then holds `len` bytes of packet and nothing behind. `false`: too long
+/// for the link, and nothing done.
+#[inline(always)]
+fn leave_clear(frame: &mut Frame, adjacency: &Adjacency, len: u16) -> bool {
+    if len > adjacency.mtu {
+        return false;
+    }
+    frame.truncate(LINK + usize::from(len));
+    if let Some(header) = frame.bytes_mut().first_chunk_mut::<{ LINK + IP }>() {
+        header[..LINK].copy_from_slice(&adjacency.link);
+        if let Some(ip) = header[LINK..].first_chunk_mut() {
+            lose_hop(ip);
+        }
+    }
+    forward::pad(frame);
+    true
+}
+
+/// One less of the TTL, which is more than one; the checksum follows by RFC 1624.
+#[inline(always)]
+fn lose_hop(ip: &mut [u8; IP]) {
+    let before = u16::from_be_bytes([ip[8], ip[9]]);
+    ip[8] = ip[8].wrapping_sub(1);
+    let after = u16::from_be_bytes([ip[8], ip[9]]);
+    let sum = checksum::update(u16::from_be_bytes([ip[10], ip[11]]), before, after);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+}

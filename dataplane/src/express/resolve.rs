@@ -1,0 +1,71 @@
+//! Asking the long way's tables, once for a flow: where would its packets go?
+
+use std::net::IpAddr;
+
+use espalier_wire::ether::{self, EtherType};
+use espalier_wire::plane::{Mode, NextHop};
+use espalier_wire::{IfIndex, Spi};
+
+use super::flows::{Adjacency, FlowKey, Way};
+use super::{IP, LINK};
+use crate::frame::Frame;
+use crate::policy::Verdict;
+use crate::sa::{InboundRef, Outer};
+use crate::stage::classify::{Flow, Headers};
+use crate::stage::punt::Destination;
+use crate::worker::Worker;
+
+impl Worker {
+    /// The way of a flow's packets in transit. What is told, refused or not known yet is [`Way::Long`].
+    #[cold]
+    pub(super) fn resolve(&self, key: &FlowKey) -> Way {
+        self.way_of(key).unwrap_or(Way::Long)
+    }
+
+    fn way_of(&self, key: &FlowKey) -> Option<Way> {
+        let flow = key.flow();
+        if self.links.local.destination(&flow) != Destination::Elsewhere {
+            return None;
+        }
+        let mirrored = self.verdict(IfIndex(key.ingress), &flow.mirrored());
+        if !key.opened && matches!(mirrored, Verdict::Protect(_)) {
+            return None;
+        }
+        let hop = self.links.fib.lookup(&flow)?;
+        match self.verdict(hop.iface, &flow) {
+            Verdict::NoMatch | Verdict::Bypass => Some(Way::Clear(self.adjacency(hop, &flow)?)),
+            Verdict::Discard => None,
+            Verdict::Protect(place) => {
+                let sa = self.security.policies.at(place)?.outbound.as_ref()?;
+                if sa.mode != Mode::Tunnel || !sa.template.is_ipv4() {
+                    return None;
+                }
+                // What the outer packets look like to a route.
+                let mut outer = [0; IP + 8 + 8];
+                let len = sa.template.before_spi() + 8;
+                let outer = outer.get_mut(..len)?;
+                sa.template.write(outer, Outer { traffic_class: 0, df: false, identification: 0 });
+                let outer = Headers::read(outer).ok()?.flow;
+                let mut adjacency = self.adjacency(self.links.fib.lookup(&outer)?, &outer)?;
+                let inner_mtu = self.links.at(hop.iface)?.iface.mtu;
+                adjacency.mtu = adjacency.mtu.min(inner_mtu).min(sa.mtu.unwrap_or(u16::MAX));
+                Some(Way::Seal(place, adjacency))
+            }
+        }
+    }
+
+    fn adjacency(&self, hop: NextHop, flow: &Flow) -> Option<Adjacency> {
+        let link = self.links.at(hop.iface).filter(|link| link.iface.up)?;
+        let dst = self.station(hop, flow)?;
+        let header = ether::header(dst, link.iface.mac, EtherType::IPV4);
+        Some(Adjacency { link: header, iface: hop.iface, mtu: link.iface.mtu })
+    }
+
+    /// The SA of ESP that arrived in `frame`.
+    #[inline]
+    pub(super) fn find_sa(&self, spi: Spi, frame: &Frame) -> Option<InboundRef> {
+        let dst: [u8; 4] = *frame.bytes().get(LINK + 16..)?.first_chunk()?;
+        let table = &self.security.inbound;
+        table.find(spi, IpAddr::from(dst)).or_else(|| table.only(spi))
+    }
+}

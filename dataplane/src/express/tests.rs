@@ -1,0 +1,197 @@
+//! The express way against its twin: a worker that remembers no flow and takes every packet the long way.
+
+use espalier_wire::plane::{
+    Command, DfBit, Interface, Lifetime, Limit, Rule, RuleAction, SaSpec, Selector, UdpPorts, Unprotected,
+};
+use espalier_wire::{Cause, Duration, IfIndex, Instant, Transform};
+use proptest::prelude::*;
+
+use crate::batch::Batch;
+use crate::fate::Output;
+use crate::router::tests::{INSIDE, OUTSIDE, POLICY, Sent, frame_to, gateway_with, install, mac, sa, sent};
+use crate::testing;
+use crate::worker::{Config, Worker};
+
+#[derive(Debug, Clone)]
+enum Event {
+    Receive(u16, Vec<Sent>),
+    Rekey(u8),
+    Lose,
+    Mtu(u16, u16),
+    Down(u16),
+    Neighbour(bool),
+    Tick(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        12 => (0u16..2, sent()).prop_map(|(iface, sent)| Event::Receive(iface, sorted(iface, sent))),
+        2 => any::<u8>().prop_map(Event::Rekey),
+        1 => Just(Event::Lose),
+        1 => (0u16..2, 200u16..1500).prop_map(|(iface, mtu)| Event::Mtu(iface, mtu)),
+        1 => (0u16..2).prop_map(Event::Down),
+        1 => any::<bool>().prop_map(Event::Neighbour),
+        1 => (0u64..20).prop_map(Event::Tick),
+    ]
+}
+
+fn between(from: u8, to: u8) -> Selector {
+    let net = |n| format!("10.{n}.0.0/16").parse().unwrap();
+    Selector::between(net(from), net(to))
+}
+
+/// On the outside mostly ESP, and none on the inside: of packets on the long way those in transit are through first.
+fn sorted(iface: u16, mut sent: Vec<Sent>) -> Vec<Sent> {
+    for one in &mut sent {
+        one.which = if iface == OUTSIDE.0 { 5 } else { one.which % 5 };
+        // A number twice in a batch is seen when the first was opened; one by one, before.
+        one.change = one.change.filter(|(at, _)| iface != OUTSIDE.0 || !(24..36).contains(at));
+    }
+    sent
+}
+
+/// An SA from router `from`, of a kind that `kind` picks.
+fn kind_of(from: u8, kind: u8) -> SaSpec {
+    let kinds = [Transform::NullMd5, Transform::DesMd5, Transform::Aes128Sha1, Transform::Aes128Gcm];
+    let sa = testing::with_transform(&sa(from), kinds[usize::from(kind & 3)]);
+    // What is opened is counted when its batch is through, so only the way out can be told at the packet.
+    let bytes = Limit { time: None, bytes: (from == 1).then_some(u64::from(kind) * 20) };
+    let ports = UdpPorts { src: 4500, dst: 4500 };
+    SaSpec {
+        esn: kind & 4 != 0,
+        df_bit: [DfBit::Copy, DfBit::Set, DfBit::Clear][usize::from(kind >> 3 & 3) % 3],
+        udp_encap: (kind & 0x60 == 0x60).then_some(ports),
+        selector: (from == 2 && kind & 0x10 == 0).then_some(between(2, 1)),
+        mtu: (kind & 0x0c == 0x0c).then_some(700),
+        lifetime: Lifetime { soft: bytes, ..Lifetime::default() },
+        ..sa
+    }
+}
+
+/// What came out, as far as an onlooker can tell. A batch's packets come in the order of their ways, each flow's in its
+/// own, so lines are sorted; the sequence numbers in them tell the order of what was sealed.
+fn seen(out: &mut Output) -> Vec<String> {
+    let sent = out.transmit.drain(..);
+    let sent = sent.map(|(iface, frame)| format!("{iface:?} {:?} {:02x?}", frame.meta, frame.bytes()));
+    let mut lines: Vec<String> = sent.collect();
+    let punts = out.punts.drain(..);
+    lines.extend(punts.map(|punt| format!("{:?} {:?} {:02x?}", punt.iface, punt.why, punt.frame.bytes())));
+    let drops = out.drops.drain(..);
+    lines.extend(drops.map(|dropped| format!("{:?} {:?}", dropped.frame.meta.tag, dropped.cause)));
+    lines.extend(out.notices.drain(..).map(|notice| format!("{notice:?}")));
+    lines.sort();
+    lines
+}
+
+fn happen(
+    (worker, express): (&mut Worker, bool),
+    now: Instant,
+    event: &Event,
+    frames: &[(u64, Vec<u8>)],
+    out: &mut Output,
+) {
+    let mut command = |command| worker.command(now, command).unwrap();
+    match event {
+        Event::Receive(iface, _) => {
+            let iface = IfIndex(*iface);
+            let mut batch: Batch =
+                frames.iter().map(|(tag, packet)| frame_to(mac(1, iface), packet, *tag)).collect();
+            if express {
+                return worker.receive(now, iface, &mut batch, out);
+            }
+            // One by one: what the long way does with a batch at once is in another order.
+            batch.into_iter().for_each(|frame| worker.receive(now, iface, &mut vec![frame], out));
+        }
+        Event::Rekey(kind) => install(worker, kind_of(1, *kind), kind_of(2, *kind)),
+        Event::Lose => command(Command::DropOutbound { policy: POLICY, spi: sa(1).spi }),
+        Event::Mtu(iface, mtu) => command(Command::Interface(iface_of(*iface, *mtu, true))),
+        Event::Down(iface) => command(Command::Interface(iface_of(*iface, 1500, false))),
+        Event::Neighbour(there) => {
+            let addr = "10.1.0.9".parse().unwrap();
+            command(match there {
+                true => Command::Neighbour { iface: INSIDE, addr, mac: mac(9, INSIDE) },
+                false => Command::DropNeighbour { iface: INSIDE, addr },
+            });
+        }
+        Event::Tick(_) => worker.tick(now, out),
+    }
+}
+
+fn iface_of(iface: u16, mtu: u16, up: bool) -> Interface {
+    let index = IfIndex(iface);
+    Interface { index, mac: mac(1, index), mtu, up, also_accepts: Vec::new() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn equals_the_long_way(events in proptest::collection::vec(event(), 1..30), first: u8) {
+        let mut express = gateway_with(1, Config { flows: 8, ..Config::default() });
+        let mut long = gateway_with(1, Config { flows: 0, ..Config::default() });
+        let mut peer = gateway_with(2, Config::default());
+        let (mut now, mut tag) = (Instant::ZERO, 0);
+        let unprotected = Unprotected { cause: Cause::NoSa, ask: true, queue: 2 };
+        for worker in [&mut express, &mut long] {
+            worker.command(now, Command::Unprotected { policy: POLICY, state: unprotected }).unwrap();
+            // Errors are born when a batch is through, so they must not take numbers of what is sealed.
+            let selector = Selector { protocol: Some(17), ..between(1, 2) };
+            let rules = vec![Rule { selector, action: RuleAction::Protect(POLICY) }];
+            worker.command(now, Command::Policy { iface: OUTSIDE, rules }).unwrap();
+            install(worker, kind_of(1, first), kind_of(2, first));
+        }
+        install(&mut peer, kind_of(2, first), kind_of(1, first));
+        for event in &events {
+            let frames: Vec<(u64, Vec<u8>)> = match event {
+                Event::Receive(_, sent) => sent.iter().map(|sent| {
+                    tag += 1;
+                    (tag, sent.packet(&mut peer))
+                }).collect(),
+                Event::Rekey(kind) => {
+                    install(&mut peer, kind_of(2, *kind), kind_of(1, *kind));
+                    Vec::new()
+                }
+                _ => Vec::new(),
+            };
+            if let Event::Tick(s) = event {
+                now += Duration::from_s(*s);
+            }
+            let (mut out_express, mut out_long) = (Output::default(), Output::default());
+            happen((&mut express, true), now, event, &frames, &mut out_express);
+            happen((&mut long, false), now, event, &frames, &mut out_long);
+            prop_assert_eq!(seen(&mut out_express), seen(&mut out_long), "{:?}", event);
+            prop_assert_eq!(express.counters(), long.counters());
+            prop_assert_eq!((express.held(), express.icmp_errors()), (long.held(), long.icmp_errors()));
+        }
+    }
+}
+
+/// The twin test would pass if nothing were express: this one would not.
+#[test]
+fn known_flows_are_express_both_ways() {
+    let mut a = gateway_with(1, Config::default());
+    let mut b = gateway_with(2, Config::default());
+    install(&mut a, sa(1), sa(2));
+    install(&mut b, sa(2), sa(1));
+    let packet = testing::udp4([10, 1, 0, 9], [10, 2, 0, 9], 1000, 2000, 40);
+    let mut out = Output::default();
+    for round in 0..3 {
+        let mut batch: Batch = (0..4).map(|_| frame_to(mac(1, INSIDE), &packet, 1)).collect();
+        let (mut ways, mut back) = (Ways::default(), Ways::default());
+        a.receive_watched(Instant::ZERO, INSIDE, &mut batch, &mut out, &mut ways);
+        let mut sealed: Batch = out.transmit.drain(..).map(|(_, frame)| frame).collect();
+        b.receive_watched(Instant::ZERO, OUTSIDE, &mut sealed, &mut out, &mut back);
+        assert_eq!(out.transmit.drain(..).count(), 4, "{round}");
+        assert!(ways.0 && back.0, "{round}: nothing reached the engine by the express way");
+    }
+}
+
+/// Whether the engine was given express work.
+#[derive(Default)]
+struct Ways(bool);
+
+impl crate::watch::Watch for Ways {
+    fn passed(&mut self, stage: crate::watch::Stage) {
+        self.0 |= stage == crate::watch::Stage::Crypt;
+    }
+}
