@@ -9,6 +9,7 @@
 //! 0            head            head + len      capacity
 //! ```
 
+use crate::mem::prefetch;
 use espalier_wire::{IfIndex, Tag};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -102,6 +103,15 @@ impl Frame {
     pub fn bytes(&self) -> &[u8] {
         let head = self.head as usize;
         &self.lines.as_bytes()[head..head + self.len as usize]
+    }
+
+    /// Fetch the first of the packet towards the core: link and IP header, and what follows them.
+    #[inline]
+    pub fn fetch(&self) {
+        let line = self.head as usize / LINE;
+        for line in self.lines.iter().skip(line).take(3) {
+            prefetch(line);
+        }
     }
 
     /// The packet, to be changed in place.

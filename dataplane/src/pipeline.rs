@@ -172,7 +172,7 @@ impl Security {
     /// Seal what was prepared, and put the outer packets in the place of their steps, on `done`.
     pub fn seal(&mut self, steps: &mut Vec<Step>, done: &mut Vec<Step>) {
         let policies = &self.policies;
-        self.sealing.seal(|note| Some(&*policies.at(note.place)?.outbound.as_ref()?.key));
+        self.sealing.seal(|_, note| Some(&*policies.at(note.place)?.outbound.as_ref()?.key));
         let mut work = std::mem::take(&mut self.sealing);
         let mut sealed = work.drain();
         for step in steps.drain(..) {
@@ -270,7 +270,7 @@ impl Security {
     /// Open what was prepared, and put the inner packets in the place of their steps, on `done`.
     pub fn open(&mut self, steps: &mut Vec<Step>, done: &mut Vec<Step>) {
         let inbound = &self.inbound;
-        self.opening.open(|opening| Some(&*inbound.at(opening.place)?.key));
+        self.opening.open(|_, opening| Some(&*inbound.at(opening.place)?.key));
         let mut opened = self.opening.drain();
         for step in steps.drain(..) {
             match step {

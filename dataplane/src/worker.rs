@@ -11,6 +11,7 @@ use espalier_wire::{Duration, IfIndex, Instant, Spi, esp};
 
 use crate::crypto::Choice;
 use crate::express::Express;
+pub use crate::express::Helper;
 use crate::frame::Frame;
 use crate::lifetimes::{Lifetimes, Timer};
 use crate::mem::Pool;
@@ -137,7 +138,7 @@ impl Worker {
                 }
             }
             Command::Interface(iface) => self.links.set(iface),
-            Command::LocalAddresses(addresses) => self.settle(&addresses),
+            Command::LocalAddresses(addresses) => self.live_at(&addresses),
             Command::Route { prefix, next_hops } => self.links.fib.insert(prefix, next_hops),
             Command::DropRoute { prefix } => self.links.fib.remove(prefix),
             Command::Neighbour { iface, addr, mac } => {
@@ -150,7 +151,7 @@ impl Worker {
     }
 
     /// These are the node's addresses. With any, it is a router, to whose port 4500 ESP may come at any time.
-    fn settle(&mut self, addresses: &[IpAddr]) {
+    fn live_at(&mut self, addresses: &[IpAddr]) {
         if self.links.local.is_empty() && !addresses.is_empty() {
             self.security.udp_ports.add(esp::UDP_PORT);
         }
@@ -266,7 +267,11 @@ impl Worker {
     pub fn held(&self) -> usize {
         let waiting: usize = self.security.policies.iter().map(|policy| policy.waiting.len()).sum();
         let given = self.released.len() + self.gave_up.len();
-        waiting + given + self.security.reassembly.frames() + self.links.awaited.len()
+        waiting
+            + given
+            + self.express.under_way()
+            + self.security.reassembly.frames()
+            + self.links.awaited.len()
     }
 
     /// ICMP errors sent, and errors not sent because one of their kind just was.

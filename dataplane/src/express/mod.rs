@@ -11,6 +11,7 @@
 //! that takes the long way waits until those before it are through, so no flow's order changes; and because the express
 //! way only repeats what the long way would do, the two are twins (see the tests).
 
+mod crew;
 mod flows;
 mod open;
 mod resolve;
@@ -18,26 +19,31 @@ mod seal;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use espalier_wire::ipv4::protocol;
 use espalier_wire::plane::Direction;
 use espalier_wire::{Cause, IfIndex, Instant, Mac, Spi, checksum, ether};
 
 use crate::batch::Batch;
+use crate::crypto::Key;
 use crate::fate::Output;
 use crate::frame::Frame;
-use crate::mem::prefetch;
+use crate::pipeline::Security;
 use crate::sa::InboundRef;
 use crate::stage::crypt::{Plan, Work};
 use crate::stage::forward;
 use crate::watch::{Stage, Watch};
 use crate::worker::Worker;
 
+use crew::Crew;
+pub use crew::Helper;
 use flows::{Adjacency, FlowCache, FlowKey, Way, has_ports};
 
 const LINK: usize = ether::HEADER_LEN;
 const IP: usize = 20;
 /// How many frames ahead headers are fetched.
-const AHEAD: usize = 4;
+const AHEAD: usize = 8;
 
 /// What the first look at a frame found.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +83,8 @@ pub(crate) struct Express {
     work: Work<Note>,
     /// What the work is; packets in clear go with either.
     direction: Option<Direction>,
+    /// Who helps with the engine's part.
+    crew: Crew,
     /// Packets took the long way and are not through it.
     pub(crate) long: bool,
 }
@@ -90,14 +98,32 @@ impl Express {
             found: Vec::new(),
             work: Work::default(),
             direction: None,
+            crew: Crew::default(),
             long: false,
         }
+    }
+
+    /// Frames that helpers have.
+    pub(crate) fn under_way(&self) -> usize {
+        self.crew.frames()
     }
 
     /// Something was commanded: what was known holds no longer, and the long way may have something to do.
     pub(crate) fn commanded(&mut self) {
         self.flows.forget();
         self.long = true;
+    }
+}
+
+impl Security {
+    /// The key of a packet under way.
+    #[inline(always)]
+    fn key_of(&self, note: &Note) -> Option<&Arc<Key>> {
+        match note {
+            Note::Clear(_) => None,
+            Note::Seal(place, _) => Some(&self.policies.at(*place)?.outbound.as_ref()?.key),
+            Note::Open { place, .. } => Some(&self.inbound.at(*place)?.key),
+        }
     }
 }
 
@@ -126,6 +152,7 @@ impl Worker {
             if let Err(frame) = self.prepare(now, ingress, frame, found, out) {
                 // Those before it go first.
                 self.work_off(now, out, &mut crate::watch::Unwatched);
+                self.settle(now, out);
                 self.take_link(now, ingress, frame, out);
                 self.express.long = true;
             }
@@ -143,10 +170,11 @@ impl Worker {
         looks.clear();
         let link = self.links.at(ingress).filter(|link| link.iface.up && !self.express.flows.is_off());
         let Some(link) = link else { return looks.resize(batch.len(), Look::Long) };
+        batch.iter().take(AHEAD).for_each(Frame::fetch);
         let (own, also) = (link.iface.mac, &link.iface.also_accepts);
         for (at, frame) in batch.iter().enumerate() {
-            if let Some(ahead) = batch.get(at + AHEAD).and_then(|frame| frame.bytes().first()) {
-                prefetch(ahead);
+            if let Some(ahead) = batch.get(at + AHEAD) {
+                ahead.fetch();
             }
             let accepts = |dst: Mac| dst == own || (dst.0[0] & 1 == 0 && also.contains(&dst));
             looks.push(self.glance(ingress, frame, accepts).unwrap_or(Look::Long));
@@ -277,21 +305,54 @@ impl Worker {
         if self.express.work.is_empty() {
             return;
         }
+        if !self.express.crew.is_alone() {
+            return self.deal(now, out);
+        }
         let mut work = std::mem::take(&mut self.express.work);
         if self.express.direction == Some(Direction::Inbound) {
-            let table = &self.security.inbound;
-            work.open(|note| match note {
-                Note::Open { place, .. } => Some(&*table.at(*place)?.key),
-                _ => None,
-            });
+            work.open(|_, note| self.security.key_of(note).map(|key| &**key));
         } else {
-            let policies = &self.security.policies;
-            work.seal(|note| match note {
-                Note::Seal(place, _) => Some(&*policies.at(*place)?.outbound.as_ref()?.key),
-                _ => None,
-            });
+            work.seal(|_, note| self.security.key_of(note).map(|key| &**key));
         }
         watch.passed(Stage::Crypt);
+        self.finish(now, &mut work, out);
+        self.express.work = work;
+        watch.passed(Stage::Finish);
+    }
+
+    /// Give what was prepared to a helper, and put out what is back.
+    fn deal(&mut self, now: Instant, out: &mut Output) {
+        let (express, security) = (&mut self.express, &self.security);
+        express.crew.deal(&mut express.work, express.direction, |note| security.key_of(note));
+        self.collect(now, false, out);
+    }
+
+    /// Put out what helpers have done, in order; with `wait`, all that is under way.
+    fn collect(&mut self, now: Instant, wait: bool, out: &mut Output) {
+        while let Some(mut parcel) = self.express.crew.collect(wait) {
+            self.finish(now, &mut parcel.work, out);
+            self.express.crew.keep(parcel);
+        }
+    }
+
+    /// One more helper for this worker's crypto, to be run on another core; `depth` parcels may be on the way to it and
+    /// back. With helpers, packets may come out of a later call than the one they went into: [`Worker::settle`] ends
+    /// that.
+    pub fn hire(&mut self, depth: usize) -> Helper {
+        self.express.crew.hire(depth)
+    }
+
+    /// Wait for what helpers have, and put it out. Nothing is under way then; to be called before a command.
+    pub fn settle(&mut self, now: Instant, out: &mut Output) {
+        self.collect(now, true, out);
+    }
+
+    /// Put out what helpers have done so far.
+    pub fn gather(&mut self, now: Instant, out: &mut Output) {
+        self.collect(now, false, out);
+    }
+
+    fn finish(&mut self, now: Instant, work: &mut Work<Note>, out: &mut Output) {
         for (frame, plan, note) in work.drain() {
             match note {
                 Note::Clear(iface) => self.put_out(iface, frame, out),
@@ -300,8 +361,6 @@ impl Worker {
                 Note::Open { place, seq } => self.finish_open(now, frame, plan, (place, seq), out),
             }
         }
-        self.express.work = work;
-        watch.passed(Stage::Finish);
     }
 
     /// Out of an interface that was up when the batch came.

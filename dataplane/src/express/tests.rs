@@ -10,7 +10,7 @@ use crate::batch::Batch;
 use crate::fate::Output;
 use crate::router::tests::{INSIDE, OUTSIDE, POLICY, Sent, frame_to, gateway_with, install, mac, sa, sent};
 use crate::testing;
-use crate::worker::{Config, Worker};
+use crate::worker::{Config, Helper, Worker};
 
 #[derive(Debug, Clone)]
 enum Event {
@@ -194,4 +194,80 @@ impl crate::watch::Watch for Ways {
     fn passed(&mut self, stage: crate::watch::Stage) {
         self.0 |= stage == crate::watch::Stage::Crypt;
     }
+}
+
+/// A gateway whose flows are known, and what it seals.
+fn sealer(helpers: usize, depth: usize) -> (Worker, Vec<Helper>) {
+    let mut worker = gateway_with(1, Config::default());
+    let des = |from| testing::with_transform(&sa(from), Transform::DesMd5);
+    install(&mut worker, des(1), des(2));
+    let helpers = (0..helpers).map(|_| worker.hire(depth)).collect();
+    (worker, helpers)
+}
+
+fn numbered(tags: std::ops::Range<u64>) -> Batch {
+    let packet = |tag: u64| testing::udp4([10, 1, 0, 9], [10, 2, 0, 9], 1, 2, (tag % 90) as usize);
+    tags.map(|tag| frame_to(mac(1, INSIDE), &packet(tag), tag)).collect()
+}
+
+fn sent_bytes(out: &mut Output) -> Vec<Vec<u8>> {
+    out.transmit.drain(..).map(|(_, frame)| frame.bytes().to_vec()).collect()
+}
+
+proptest! {
+    /// However slow each helper is, what comes out is what one core alone puts out, in its order. A step above 0 lets
+    /// that helper do a parcel; 0 brings a batch.
+    #[test]
+    fn helpers_keep_the_order(helpers in 1usize..4, depth in 1usize..4, steps in proptest::collection::vec((0usize..4, 1u64..6), 1..60)) {
+        let (mut alone, _) = sealer(0, 1);
+        let (mut owner, mut helpers) = sealer(helpers, depth);
+        let (mut tag, mut out_alone, mut out) = (1, Output::default(), Output::default());
+        for (step, len) in steps {
+            let Some(at) = step.checked_sub(1) else {
+                for (worker, out) in [(&mut alone, &mut out_alone), (&mut owner, &mut out)] {
+                    worker.receive(Instant::ZERO, INSIDE, &mut numbered(tag..tag + len), out);
+                }
+                tag += len;
+                prop_assert_eq!(out.transmit.len() + owner.held(), out_alone.transmit.len());
+                continue;
+            };
+            if let Some(helper) = helpers.get_mut(at) {
+                helper.step();
+            }
+            owner.gather(Instant::ZERO, &mut out);
+        }
+        while owner.held() > 0 {
+            helpers.iter_mut().for_each(|helper| { helper.step(); });
+            owner.gather(Instant::ZERO, &mut out);
+        }
+        prop_assert_eq!(sent_bytes(&mut out), sent_bytes(&mut out_alone));
+    }
+}
+
+#[test]
+fn helpers_on_their_own_threads_change_nothing() {
+    let (mut alone, _) = sealer(0, 1);
+    let (mut owner, helpers) = sealer(2, 2);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (mut out_alone, mut out) = (Output::default(), Output::default());
+    std::thread::scope(|scope| {
+        for mut helper in helpers {
+            let stop = &stop;
+            scope.spawn(move || {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    if !helper.step() {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        }
+        for batch in 0..200 {
+            owner.receive(Instant::ZERO, INSIDE, &mut numbered(batch * 7..batch * 7 + 7), &mut out);
+            alone.receive(Instant::ZERO, INSIDE, &mut numbered(batch * 7..batch * 7 + 7), &mut out_alone);
+        }
+        owner.settle(Instant::ZERO, &mut out);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!((owner.held(), out.transmit.len()), (0, 1400));
+    assert_eq!(sent_bytes(&mut out), sent_bytes(&mut out_alone));
 }

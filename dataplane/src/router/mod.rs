@@ -35,6 +35,7 @@ impl Worker {
     /// Take a batch of IP packets born on this node. Control traffic (see [`Meta`](crate::frame::Meta)) is not asked
     /// about by policy; multicast leaves by the interface it names.
     pub fn originate(&mut self, now: Instant, batch: &mut Batch, out: &mut Output) {
+        self.settle(now, out);
         self.links.born.append(batch);
         self.run(now, out);
     }
@@ -55,6 +56,7 @@ impl Worker {
 
     /// Do what is due by `now`: lifetimes, fragments that waited in vain, packets whose SA has come.
     pub fn tick(&mut self, now: Instant, out: &mut Output) {
+        self.settle(now, out);
         self.expire(now, &mut out.notices);
         self.security.give_up_fragments(now, &mut self.inward);
         self.run(now, out);

@@ -61,24 +61,26 @@ impl<T> Work<T> {
         frames.zip(self.notes.drain(..)).map(|((frame, plan), note)| (frame, plan, note))
     }
 
-    /// Seal every frame whose key `key` gives; the others stay undone.
-    pub fn seal<'k>(&mut self, key: impl Fn(&T) -> Option<&'k Key>) {
+    /// Seal every frame whose key `key` gives, asked by the frame's place and note; the others stay undone.
+    pub fn seal<'k>(&mut self, key: impl Fn(usize, &T) -> Option<&'k Key>) {
         self.run(key, crypto::seal);
     }
 
-    /// Open every frame whose key `key` gives; the others stay undone.
-    pub fn open<'k>(&mut self, key: impl Fn(&T) -> Option<&'k Key>) {
+    /// Open every frame whose key `key` gives, asked by the frame's place and note; the others stay undone.
+    pub fn open<'k>(&mut self, key: impl Fn(usize, &T) -> Option<&'k Key>) {
         self.run(key, crypto::open);
     }
 
-    fn run<'k>(&mut self, key: impl Fn(&T) -> Option<&'k Key>, engine: impl Fn(&mut [Job<'_>])) {
+    fn run<'k>(&mut self, key: impl Fn(usize, &T) -> Option<&'k Key>, engine: impl Fn(&mut [Job<'_>])) {
         let frames = self.frames.chunks_mut(BATCH_MAX);
         let plans = self.plans.chunks_mut(BATCH_MAX);
+        let mut at = 0;
         for ((frames, plans), notes) in frames.zip(plans).zip(self.notes.chunks(BATCH_MAX)) {
             let mut jobs = ArrayVec::<Job<'_>, BATCH_MAX>::new();
             for ((frame, plan), note) in frames.iter_mut().zip(plans.iter_mut()).zip(notes) {
                 let bytes = frame.part_mut(plan.at as usize, plan.len as usize);
-                match key(note) {
+                at += 1;
+                match key(at - 1, note) {
                     Some(key) if !bytes.is_empty() => jobs.push(Job::new(key, bytes, plan.seq_hi)),
                     _ => plan.len = 0,
                 }
