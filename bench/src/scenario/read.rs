@@ -18,6 +18,31 @@ use crate::place::{Mistake, Place, nearest};
 /// Traffic stops this long before the end, so that what is under way can arrive.
 pub(super) const DRAIN: Duration = Duration::from_s(5);
 
+/// The keys of each kind of table.
+mod keys {
+    pub(super) const SCENARIO: &[&str] =
+        &["name", "about", "duration", "seed", "config", "router", "segment", "traffic", "fault"];
+    pub(super) const ROUTER: &[&str] = &["config", "profile"];
+    pub(super) const SEGMENT: &[&str] =
+        &["name", "attach", "forward_delay", "delay", "rate", "queue", "loss", "reorder", "duplicate"];
+    pub(super) const TRAFFIC: &[&str] =
+        &["name", "from", "to", "kind", "rate", "size", "imix", "pcap", "speed", "loop", "start", "stop"];
+    pub(super) const FAULT: &[&str] = &[
+        "at",
+        "action",
+        "target",
+        "down",
+        "lines",
+        "delay",
+        "rate",
+        "queue",
+        "loss",
+        "reorder",
+        "duplicate",
+    ];
+    pub(super) const CONFIG: &[&str] = &["routers", "interface", "lines"];
+}
+
 const PROFILES: [&str; 3] = ["ios-12.3", "ios-15", "frr"];
 
 struct Reader<'a> {
@@ -50,7 +75,7 @@ impl Reader<'_> {
         given: Vec<Overlay>,
         changes: &Changes,
     ) -> Result<Scenario, Mistake> {
-        let mut fields = Fields::of("a scenario", document);
+        let mut fields = Fields::of("a scenario", keys::SCENARIO, document)?;
         let (name, name_at) = fields.required("name", tree::text)?;
         if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
             return Err(
@@ -84,7 +109,7 @@ impl Reader<'_> {
     fn routers(&self, tables: Vec<Table>, overlays: &[Overlay]) -> Result<Vec<RouterSpec>, Mistake> {
         let mut routers: Vec<RouterSpec> = Vec::new();
         for table in tables {
-            let mut fields = Fields::of("[[router]]", table);
+            let mut fields = Fields::of("[[router]]", keys::ROUTER, table)?;
             let (config, at) = fields.required("config", tree::text)?;
             let profile = fields.optional("profile", profile)?.unwrap_or_else(|| PROFILES[0].to_owned());
             fields.finish()?;
@@ -136,7 +161,7 @@ impl Reader<'_> {
         routers: &[RouterSpec],
         duration: Duration,
     ) -> Result<TrafficSpec, Mistake> {
-        let mut fields = Fields::of("[[traffic]]", table);
+        let mut fields = Fields::of("[[traffic]]", keys::TRAFFIC, table)?;
         let (name, at) = fields.required("name", tree::text)?;
         if name.is_empty() || name.contains(['/', '.', '=', '<', '>']) {
             return Err(at.says("`name`: a flow's name is not empty and holds none of / . = < >"));
@@ -194,7 +219,7 @@ impl Reader<'_> {
     ) -> Result<Vec<FaultSpec>, Mistake> {
         let mut faults = Vec::new();
         for table in tables {
-            let mut fields = Fields::of("[[fault]]", table);
+            let mut fields = Fields::of("[[fault]]", keys::FAULT, table)?;
             let (at, at_at) = fields.required("at", tree::duration)?;
             if at >= duration {
                 return Err(at_at.says("`at`: the run is over by then"));
@@ -238,7 +263,7 @@ fn append(text: &mut String, overlay: &Overlay) {
 fn overlays(tables: Vec<Table>) -> Result<Vec<Overlay>, Mistake> {
     let mut all = Vec::new();
     for table in tables {
-        let mut fields = Fields::of("[[config]]", table);
+        let mut fields = Fields::of("[[config]]", keys::CONFIG, table)?;
         let (routers, at) = fields.required("routers", tree::text)?;
         let interface = fields.optional("interface", tree::text)?;
         let (lines, _) = fields.required("lines", tree::text)?;
@@ -321,7 +346,7 @@ fn known<'a>(
 fn segments(tables: Vec<Table>, routers: &[RouterSpec]) -> Result<Vec<SegmentSpec>, Mistake> {
     let mut all: Vec<SegmentSpec> = Vec::new();
     for table in tables {
-        let mut fields = Fields::of("[[segment]]", table);
+        let mut fields = Fields::of("[[segment]]", keys::SEGMENT, table)?;
         let (name, at) = fields.required("name", tree::text)?;
         if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
             return Err(at.says("`name`: it names a file, so it holds no / and does not begin with ."));

@@ -71,7 +71,12 @@ fn wrong_paths_name_the_nearest() {
 #[test]
 fn errors_stand_at_their_place() {
     for (text, expected) in [
-        ("typo = 1\n", "1:1: a scenario needs `name`"),
+        ("seed = 1\n", "1:1: a scenario needs `name`"),
+        ("typo = 1\n", "1:1: a scenario has no key `typo`"),
+        (
+            "name = \"t\"\n\nduratoin = \"400s\"\n",
+            "3:1: a scenario has no key `duratoin`; did you mean \"duration\"?",
+        ),
         ("name = \"t\"\nduration = 400\n", "2:12: `duration`: a duration needs its unit: \"400s\""),
         ("name = \"t\"\nduration = \"400s\"\n", "1:1: a scenario needs at least one [[router]]"),
         ("name = \"t\"\nduration = \"400s\n", "2:17: "),
@@ -81,6 +86,20 @@ fn errors_stand_at_their_place() {
     }
     for (tail, expected) in [
         ("profil = \"frr\"\n", "5:1: [[router]] has no key `profil`; did you mean \"profile\"?"),
+        ("[[router]]\nconfi = \"x\"\n", "6:1: [[router]] has no key `confi`; did you mean \"config\"?"),
+        (
+            "[[segment]]\nname = \"a\"\natach = []\n",
+            "7:1: [[segment]] has no key `atach`; did you mean \"attach\"?",
+        ),
+        (
+            "[[traffic]]\nname = \"a\"\nform = \"7206-1:Loopback0\"\n",
+            "7:1: [[traffic]] has no key `form`; did you mean \"from\"?",
+        ),
+        ("[[fault]]\natt = \"7s\"\n", "6:1: [[fault]] has no key `att`; did you mean \"at\"?"),
+        (
+            "[[fault]]\nat = \"7s\"\naction = \"crash\"\ntarget = \"7206-1\"\nlines = \"x\"\n",
+            "9:1: [[fault]] has no use for `lines` here",
+        ),
         ("[[router]]\nconfig = \"CFG/7206-1.cfg\"\n", "6:10: router \"7206-1\" is there twice"),
         (
             "[[segment]]\nname = \"a\"\nattach = [\"7206-1:Fa0/1\", \"7206-1:Fa0/1\"]\n",

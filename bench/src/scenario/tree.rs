@@ -1,5 +1,5 @@
-//! A TOML document as a tree in which every value knows its place, and the reading of one table field by field: what
-//! is asked for is known, what is left over is an error that names the nearest key.
+//! A TOML document as a tree in which every value knows its place, and the reading of one table field by field: a
+//! key that no such table has is an error that names the nearest one, a key that has no meaning beside the others too.
 
 use std::sync::Arc;
 
@@ -106,14 +106,24 @@ impl Table {
 pub(super) struct Fields {
     what: &'static str,
     at: Place,
+    known: &'static [&'static str],
     left: Vec<(String, Place, Value)>,
     asked: Vec<&'static str>,
 }
 
 impl Fields {
-    /// Read `table`, which is a `what` ("[[segment]]").
-    pub(super) fn of(what: &'static str, table: Table) -> Self {
-        Self { what, at: table.at, left: table.entries, asked: Vec::new() }
+    /// Read `table`, which is a `what` ("[[segment]]") and may have the `known` keys. A misspelt key is told before
+    /// anything else: the one that it was meant to be would else be called missing.
+    pub(super) fn of(
+        what: &'static str,
+        known: &'static [&'static str],
+        table: Table,
+    ) -> Result<Self, Mistake> {
+        if let Some((key, at, _)) = table.entries.iter().find(|(key, _, _)| !known.contains(&key.as_str())) {
+            let near = nearest(key, known.iter().copied());
+            return Err(at.says(format!("{what} has no key `{key}`{near}")));
+        }
+        Ok(Self { what, at: table.at, known, left: table.entries, asked: Vec::new() })
     }
 
     /// Where the table stands.
@@ -123,6 +133,7 @@ impl Fields {
 
     /// The value of `key`, if it is there.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value> {
+        debug_assert!(self.known.contains(&key), "{} is read for `{key}`, which it does not know", self.what);
         self.asked.push(key);
         let i = self.left.iter().position(|(name, _, _)| name == key)?;
         Some(self.left.remove(i).2)
@@ -161,13 +172,13 @@ impl Fields {
         items.into_iter().map(|i| if let Kind::Table(t) = i.kind { Ok(t) } else { Err(wrong()) }).collect()
     }
 
-    /// Every key has been asked for: what is left is unknown.
+    /// Every key that has a meaning beside the others has been asked for: what is left has none.
     pub(super) fn finish(self) -> Result<(), Mistake> {
         match self.left.first() {
             None => Ok(()),
             Some((key, at, _)) => {
-                let near = nearest(key, self.asked.iter().copied());
-                Err(at.says(format!("{} has no key `{key}`{near}", self.what)))
+                let these = self.asked.join("`, `");
+                Err(at.says(format!("{} has no use for `{key}` here; it reads `{these}`", self.what)))
             }
         }
     }
