@@ -88,7 +88,9 @@ impl Source {
             }
             TrafficKind::Pcap { file, bytes, speed, pps, repeat, at } => {
                 let read = recorded(bytes, *speed, from.1, to.1, &mut skipped);
-                let packets = read.map_err(|why| at.says(format!("{file}: {why}")))?;
+                // The place is the capture itself (`--pcap`) or the line that names it.
+                let told = |why| if *at.file == **file { why } else { format!("{file}: {why}") };
+                let packets = read.map_err(|why| at.says(told(why)))?;
                 let last = packets.last().map_or(Duration::ZERO, |p| p.after);
                 let mean = last.as_ns() / (packets.len() as u64 - 1).max(1);
                 let cycle = last + Duration::from_ns(mean.max(1));
@@ -287,6 +289,18 @@ mod tests {
         assert_eq!(seen.len(), 200);
         assert_eq!(seen[1], (Instant::from_ns(1_010_000_000), 576, 1));
         assert!(seen.iter().all(|(at, ..)| *at < Instant::from_ns(3_000_000_000)));
+    }
+
+    #[test]
+    fn a_bad_capture_is_named_once() {
+        let told = |at: Place| {
+            let (file, bytes) = ("bad.pcap".into(), vec![0; 40].into());
+            let kind = TrafficKind::Pcap { file, bytes, speed: 1.0, pps: None, repeat: true, at };
+            let ends = ((0, Ipv4Addr::LOCALHOST), (1, Ipv4Addr::LOCALHOST));
+            Source::new(&spec(kind), 0, ends.0, ends.1, Instant::ZERO, 7).unwrap_err().to_string()
+        };
+        assert_eq!(told(Place::start("bad.pcap")), "bad.pcap:1:1: neither pcap nor pcapng");
+        assert_eq!(told(Place::start("a.toml")), "a.toml:1:1: bad.pcap: neither pcap nor pcapng");
     }
 
     #[test]
