@@ -63,6 +63,8 @@ pub struct Route {
     pub resolved: Vec<NextHop>,
     /// Since when it is like this.
     pub since: Instant,
+    /// The number of the change that made it like this, counted over the whole table from 1: CEF's "version".
+    pub version: u32,
 }
 
 /// A route that came, changed or went.
@@ -84,6 +86,8 @@ pub struct Rib {
     statics: BTreeMap<(Ipv4Prefix, Hop), u8>,
     ospf: BTreeMap<Ipv4Prefix, ospf::Route>,
     table: BTreeMap<Ipv4Prefix, Route>,
+    /// Changes so far.
+    version: u32,
 }
 
 impl Rib {
@@ -150,14 +154,23 @@ impl Rib {
             table = next;
         }
         let old = std::mem::replace(&mut self.table, table);
+        for (prefix, is) in &mut self.table {
+            match old.get(prefix).filter(|was| is.same(was)) {
+                Some(was) => (is.since, is.version) = (was.since, was.version),
+                None => {
+                    self.version += 1;
+                    is.version = self.version;
+                }
+            }
+        }
         let mut changes = Vec::new();
         for (prefix, was) in &old {
-            match self.table.get_mut(prefix) {
-                Some(is) if is.same(was) => is.since = was.since,
-                Some(is) => {
-                    changes.push(Change { prefix: *prefix, old: Some(was.clone()), new: Some(is.clone()) })
+            match self.table.get(prefix) {
+                Some(is) if is.version == was.version => {}
+                is => {
+                    self.version += u32::from(is.is_none());
+                    changes.push(Change { prefix: *prefix, old: Some(was.clone()), new: is.cloned() });
                 }
-                None => changes.push(Change { prefix: *prefix, old: Some(was.clone()), new: None }),
             }
         }
         let fresh = self.table.iter().filter(|(prefix, _)| !old.contains_key(prefix));
@@ -237,12 +250,12 @@ impl Route {
         resolved: Vec<NextHop>,
         since: Instant,
     ) -> Self {
-        Self { protocol, distance, metric, forward_metric: 0, hops, resolved, since }
+        Self { protocol, distance, metric, forward_metric: 0, hops, resolved, since, version: 0 }
     }
 
-    /// Equal but for its age.
+    /// Equal but for its age and version.
     fn same(&self, other: &Self) -> bool {
-        Self { since: other.since, ..self.clone() } == *other
+        Self { since: other.since, version: other.version, ..self.clone() } == *other
     }
 
     /// IOS's letters: `O E2`.

@@ -171,16 +171,16 @@ fn adjacency(
     names: &dyn InterfaceNames,
     mac: &dyn Fn(IfIndex, Ipv4Addr) -> Option<Mac>,
 ) {
-    let name = names.long(hop.iface);
+    let (name, version) = (names.long(hop.iface), route.version);
     let Some(via) = hop.via.and_then(super::v4) else {
         let _ = writeln!(
             text,
-            "{prefix}, version 1, epoch 0, attached, connected\n  via {name}, 0 dependencies\n    valid glean adjacency"
+            "{prefix}, version {version}, epoch 0, attached, connected\n  via {name}, 0 dependencies\n    valid glean adjacency"
         );
         return;
     };
     let state = if mac(hop.iface, via).is_some() { "valid cached" } else { "incomplete" };
-    let _ = writeln!(text, "{prefix}, version 1, epoch 0, cached adjacency {via}");
+    let _ = writeln!(text, "{prefix}, version {version}, epoch 0, cached adjacency {via}");
     let _ = writeln!(text, "0 packets, 0 bytes");
     let recursive = route.hops.iter().filter_map(|h| h.via).find(|own| *own != via);
     match recursive {

@@ -91,3 +91,25 @@ S       172.16.172.64 [1/0] via 172.16.172.49
 ";
     assert_eq!(table, expected);
 }
+
+#[test]
+fn the_version_of_a_prefix_is_that_of_its_latest_change() {
+    let mut rib = head_end();
+    let shown = |rib: &Rib, of: &str| {
+        let text = rib.show_cef(Some(prefix(of)), true, &names, &|_, _| None);
+        text.lines().next().unwrap().to_owned()
+    };
+    rib.update(Instant::ZERO);
+    assert_eq!(shown(&rib, "10.1.1.0/24"), "10.1.1.0/24, version 1, epoch 0, attached, connected");
+    let reverse = "20.1.1.0/24, version 2, epoch 0, cached adjacency 172.16.172.49";
+    assert_eq!(shown(&rib, "20.1.1.0/24"), reverse);
+    // Nothing changed, nothing counts; another prefix going and coming counts for it alone.
+    rib.update(Instant::ZERO);
+    assert_eq!(shown(&rib, "20.1.1.0/24"), reverse);
+    rib.remove_static(prefix("20.1.1.0/24"), via("172.16.172.69"));
+    rib.update(Instant::ZERO);
+    rib.add_static(prefix("20.1.1.0/24"), via("172.16.172.69"), 1);
+    rib.update(Instant::ZERO);
+    assert_eq!(shown(&rib, "10.1.1.0/24"), "10.1.1.0/24, version 1, epoch 0, attached, connected");
+    assert_eq!(shown(&rib, "20.1.1.0/24"), "20.1.1.0/24, version 6, epoch 0, cached adjacency 172.16.172.49");
+}
