@@ -71,23 +71,45 @@ impl Router {
         if up == self.is_up(iface) {
             return;
         }
-        let (name, shut) = (self.name(iface), interface.shutdown);
-        let word = if up { "up" } else { "down" };
-        let line = match (up, shut) {
-            (true, _) => format!("%LINK-3-UPDOWN: Interface {name}, changed state to up"),
-            (false, true) => {
-                format!("%LINK-5-CHANGED: Interface {name}, changed state to administratively down")
+        match (up, interface.shutdown) {
+            (true, _) => {
+                // What the interface layer asks of HSRP, in the order in which IOS 12.3 prints it.
+                if let Some(own) = interface.addresses().next() {
+                    self.hsrp_api(cx, iface, Api::NotAnHsrpAddress(own.addr()));
+                }
+                self.hsrp_api(cx, iface, Api::MacAddressUpdate);
+                self.hsrp_api(cx, iface, Api::ComingUp);
+                self.say_link(cx, iface, "%LINK-3-UPDOWN", "up");
+                self.hsrp_api(cx, iface, Api::ComingUp);
+                self.say_line_protocol(cx, iface, true);
+                self.line_up(cx, iface);
             }
-            (false, false) => format!("%LINK-3-UPDOWN: Interface {name}, changed state to down"),
-        };
+            // The software goes down first, then the hardware is turned off.
+            (false, true) => {
+                self.line_down(cx, iface);
+                self.hsrp_api(cx, iface, Api::AddActiveAddresses);
+                self.say_link(cx, iface, "%LINK-5-CHANGED", "administratively down");
+                self.say_line_protocol(cx, iface, false);
+            }
+            (false, false) => {
+                self.say_link(cx, iface, "%LINK-3-UPDOWN", "down");
+                self.say_line_protocol(cx, iface, false);
+                self.line_down(cx, iface);
+            }
+        }
+    }
+
+    /// The hardware's state, logged; HSRP hears of it.
+    fn say_link(&self, cx: &mut Cx<'_>, iface: IfIndex, what: &str, state: &str) {
+        let line = format!("{what}: Interface {}, changed state to {state}", self.name(iface));
         self.say(cx, Source::Link, Level::Syslog, line, None);
+        self.hsrp_api(cx, iface, Api::HardwareStateChange);
+    }
+
+    fn say_line_protocol(&self, cx: &mut Cx<'_>, iface: IfIndex, up: bool) {
+        let (name, word) = (self.name(iface), if up { "up" } else { "down" });
         let line = format!("%LINEPROTO-5-UPDOWN: Line protocol on Interface {name}, changed state to {word}");
         self.say(cx, Source::Link, Level::Syslog, line, Some(Mark::Link { iface, up }));
-        if up {
-            self.line_up(cx, iface);
-        } else {
-            self.line_down(cx, iface);
-        }
     }
 
     fn line_up(&mut self, cx: &mut Cx<'_>, iface: IfIndex) {
@@ -97,7 +119,6 @@ impl Router {
         self.connected_changed(cx);
         self.on_arp(cx, arp::Event::InterfaceUp { iface });
         self.on_track(cx, track::Event::LineProtocol { iface, up: true });
-        self.hsrp_api(cx, iface, Api::ComingUp);
         self.on_maps(cx, &crypto_map::Event::Interface { iface, up: true });
         self.on_ospf(cx, ospf::Event::InterfaceUp { iface });
         self.on_hsrp(cx, hsrp::Event::InterfaceUp { iface });
