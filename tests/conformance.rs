@@ -2,7 +2,9 @@
 
 use espalier_tests::conformance::run;
 use espalier_tests::hsrp_lan::Lan;
+use espalier_tests::ike_wire::IkeWire;
 use espalier_tests::network::Network;
+use espalier_tests::ospf_wire::OspfWire;
 
 #[test]
 fn hsrp() {
@@ -17,6 +19,18 @@ fn ospf() {
 #[test]
 fn ike() {
     run("ike", Network::default);
+}
+
+/// Packets in, and what comes of them: one router, and stations made of words.
+#[test]
+fn ospf_packets() {
+    run("ospf_packets", OspfWire::default);
+}
+
+/// Two machines whose messages are lost, repeated and changed.
+#[test]
+fn ike_packets() {
+    run("ike_packets", IkeWire::default);
 }
 
 /// Tracked objects, reverse routes, the routing table and ARP, as a failover drives them.

@@ -3,7 +3,9 @@
 
 pub mod conformance;
 pub mod hsrp_lan;
+pub mod ike_wire;
 pub mod network;
+pub mod ospf_wire;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -81,6 +83,16 @@ pub fn key(len: usize, first: u8) -> Vec<u8> {
 /// Digits of bytes.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Bytes of digits.
+pub fn bytes(hex: &str) -> Result<Vec<u8>, String> {
+    let byte = |pair: &[u8]| {
+        let text = std::str::from_utf8(pair).ok().filter(|t| t.len() == 2)?;
+        u8::from_str_radix(text, 16).ok()
+    };
+    let all: Option<Vec<u8>> = hex.as_bytes().chunks(2).map(byte).collect();
+    all.ok_or_else(|| format!("`{hex}` is no hex"))
 }
 
 /// An SA file of one SA, SPI 0x1000, between 198.51.100.1 and .2; `more` are further lines of it.
