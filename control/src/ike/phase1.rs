@@ -289,24 +289,6 @@ impl Phase1 {
 mod tests {
     use super::*;
 
-    /// The whole table, state by input, as text.
-    #[test]
-    fn main_mode_is_what_the_rfc_draws() {
-        use MainMode::{AuthSent, Established, KeAnswered, KeSent, SaAnswered, SaSent};
-        let mut table = String::new();
-        for state in [SaSent, KeSent, AuthSent, SaAnswered, KeAnswered, Established] {
-            let steps = [MainInput::Sa, MainInput::Ke, MainInput::Auth].map(|input| main_mode(state, input));
-            table += &format!("{state:?}: {steps:?}\n");
-        }
-        let expect = "SaSent: [SendKe, Ignore, Ignore]\n\
-                      KeSent: [Ignore, SendAuth, Ignore]\n\
-                      AuthSent: [Ignore, Ignore, Establish]\n\
-                      SaAnswered: [Ignore, AnswerKe, Ignore]\n\
-                      KeAnswered: [Ignore, Ignore, AnswerAuth]\n\
-                      Established: [Ignore, Ignore, Ignore]\n";
-        assert_eq!(table, expect);
-    }
-
     #[test]
     fn message_ids_are_remembered_and_bounded() {
         let mut ids = MessageIds::default();

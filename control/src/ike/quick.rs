@@ -301,20 +301,3 @@ impl Ike {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quick_mode_is_what_the_rfc_draws() {
-        let mut table = String::new();
-        for state in [QuickMode::OfferSent, QuickMode::AnswerSent, QuickMode::Done] {
-            let steps = [QuickInput::Answer, QuickInput::Confirmation].map(|input| quick_mode(state, input));
-            table += &format!("{state:?}: {steps:?}\n");
-        }
-        let expect =
-            "OfferSent: [Confirm, Ignore]\nAnswerSent: [Ignore, SwitchOver]\nDone: [Ignore, Ignore]\n";
-        assert_eq!(table, expect);
-    }
-}

@@ -8,3 +8,4 @@ mod negotiate;
 mod refusals;
 mod rekey;
 mod shown;
+mod tables;
