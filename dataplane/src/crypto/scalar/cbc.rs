@@ -6,15 +6,18 @@ use cipher::array::Array;
 use cipher::{
     BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit,
 };
-use des::{Des, TdesEde3};
 use espalier_wire::Cipher;
 use espalier_wire::plane::Direction;
+
+use super::des::Des;
 
 /// A block cipher's round keys, of one direction where the directions differ.
 pub(in super::super) enum CbcKey {
     Null,
-    Des(Box<Des>),
-    TripleDes(Box<TdesEde3>),
+    DesEnc(Box<Des<1>>),
+    DesDec(Box<Des<1>>),
+    TripleDesEnc(Box<Des<3>>),
+    TripleDesDec(Box<Des<3>>),
     Aes128Enc(Box<Aes128Enc>),
     Aes192Enc(Box<Aes192Enc>),
     Aes256Enc(Box<Aes256Enc>),
@@ -27,8 +30,12 @@ impl CbcKey {
     pub(in super::super) fn new(cipher: Cipher, direction: Direction, key: &[u8]) -> Option<Self> {
         Some(match (cipher, direction) {
             (Cipher::Null, _) => Self::Null,
-            (Cipher::DesCbc, _) => Self::Des(expand(key)?),
-            (Cipher::TripleDesCbc, _) => Self::TripleDes(expand(key)?),
+            (Cipher::DesCbc, Direction::Outbound) => Self::DesEnc(Box::new(Des::new(key, false)?)),
+            (Cipher::DesCbc, Direction::Inbound) => Self::DesDec(Box::new(Des::new(key, true)?)),
+            (Cipher::TripleDesCbc, Direction::Outbound) => {
+                Self::TripleDesEnc(Box::new(Des::new(key, false)?))
+            }
+            (Cipher::TripleDesCbc, Direction::Inbound) => Self::TripleDesDec(Box::new(Des::new(key, true)?)),
             (Cipher::Aes128Cbc, Direction::Outbound) => Self::Aes128Enc(expand(key)?),
             (Cipher::Aes192Cbc, Direction::Outbound) => Self::Aes192Enc(expand(key)?),
             (Cipher::Aes256Cbc, Direction::Outbound) => Self::Aes256Enc(expand(key)?),
@@ -43,12 +50,16 @@ impl CbcKey {
     pub(in super::super) fn encrypt(&self, iv: &[u8], text: &mut [u8]) -> Option<()> {
         match self {
             Self::Null => Some(()),
-            Self::Des(c) => encrypt(&**c, iv, text),
-            Self::TripleDes(c) => encrypt(&**c, iv, text),
+            Self::DesEnc(c) => c.encrypt(iv, text),
+            Self::TripleDesEnc(c) => c.encrypt(iv, text),
             Self::Aes128Enc(c) => encrypt(&**c, iv, text),
             Self::Aes192Enc(c) => encrypt(&**c, iv, text),
             Self::Aes256Enc(c) => encrypt(&**c, iv, text),
-            Self::Aes128Dec(_) | Self::Aes192Dec(_) | Self::Aes256Dec(_) => None,
+            Self::DesDec(_)
+            | Self::TripleDesDec(_)
+            | Self::Aes128Dec(_)
+            | Self::Aes192Dec(_)
+            | Self::Aes256Dec(_) => None,
         }
     }
 
@@ -56,12 +67,16 @@ impl CbcKey {
     pub(in super::super) fn decrypt(&self, iv: &[u8], text: &mut [u8]) -> Option<()> {
         match self {
             Self::Null => Some(()),
-            Self::Des(c) => decrypt(&**c, iv, text),
-            Self::TripleDes(c) => decrypt(&**c, iv, text),
+            Self::DesDec(c) => c.decrypt(iv, text),
+            Self::TripleDesDec(c) => c.decrypt(iv, text),
             Self::Aes128Dec(c) => decrypt(&**c, iv, text),
             Self::Aes192Dec(c) => decrypt(&**c, iv, text),
             Self::Aes256Dec(c) => decrypt(&**c, iv, text),
-            Self::Aes128Enc(_) | Self::Aes192Enc(_) | Self::Aes256Enc(_) => None,
+            Self::DesEnc(_)
+            | Self::TripleDesEnc(_)
+            | Self::Aes128Enc(_)
+            | Self::Aes192Enc(_)
+            | Self::Aes256Enc(_) => None,
         }
     }
 }
