@@ -10,6 +10,8 @@
 //! ```
 
 use crate::mem::prefetch;
+use std::ops::{Deref, DerefMut};
+
 use espalier_wire::{IfIndex, Tag};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -23,15 +25,16 @@ pub const PACKET_MAX: usize = 65_535;
 
 const LINE: usize = 64;
 
+/// Bytes that the core fetches together.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C, align(64))]
-struct CacheLine([u8; LINE]);
+pub struct CacheLine([u8; LINE]);
 
 /// The sizes that frames come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// 2112 bytes: an Ethernet MTU with room around it. 2048 + 64, because a stride of 2048 would put every frame's
-    /// headers in the same cache sets.
+    /// 2112 bytes: an Ethernet MTU with room around it; with the line about it 2048 + 128, because a stride of 2048
+    /// would put every frame's headers in the same cache sets.
     Small,
     /// 65,728 bytes: the longest IP packet with room around it.
     Large,
@@ -73,22 +76,62 @@ pub struct Meta {
     pub opened: bool,
 }
 
-/// An owned buffer with a packet in it.
-pub struct Frame {
-    lines: Box<[CacheLine]>,
-    head: u32,
-    len: u32,
+/// A packet's memory: a line about it, then the lines it lies in.
+#[repr(C)]
+pub struct Buffer<T: ?Sized> {
     /// What is known beside the bytes.
     pub meta: Meta,
+    head: u32,
+    len: u32,
+    lines: T,
+}
+
+/// An owned buffer with a packet in it. It moves as a pointer: what it holds stays where it is.
+pub struct Frame(Box<Buffer<[CacheLine]>>);
+
+impl Deref for Frame {
+    type Target = Buffer<[CacheLine]>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Frame {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+const LINES_SMALL: usize = Class::Small.capacity() / LINE;
+const LINES_LARGE: usize = Class::Large.capacity() / LINE;
+
+fn empty<const N: usize>() -> Box<Buffer<[CacheLine; N]>> {
+    let lines = [CacheLine([0; LINE]); N];
+    Box::new(Buffer { meta: Meta::default(), head: HEADROOM as u32, len: 0, lines })
 }
 
 impl Frame {
     /// An empty frame. This allocates: on the path of a packet, frames come from a [`Pool`](crate::mem::Pool).
     pub fn new(class: Class) -> Self {
-        let lines = vec![CacheLine([0; LINE]); class.capacity() / LINE].into_boxed_slice();
-        Self { lines, head: HEADROOM as u32, len: 0, meta: Meta::default() }
+        match class {
+            Class::Small => Self(empty::<LINES_SMALL>()),
+            Class::Large => Self(empty::<LINES_LARGE>()),
+        }
     }
 
+    /// Fetch the line about the packet and the first of it, where ports put it, towards the core: link and IP header,
+    /// and what follows them.
+    #[inline]
+    pub fn fetch(&self) {
+        prefetch(&self.0.meta);
+        for line in self.0.lines.iter().skip(HEADROOM / LINE - 1).take(3) {
+            prefetch(line);
+        }
+    }
+}
+
+impl Buffer<[CacheLine]> {
     /// Its size class.
     pub fn class(&self) -> Class {
         if self.capacity() == Class::Small.capacity() { Class::Small } else { Class::Large }
@@ -103,15 +146,6 @@ impl Frame {
     pub fn bytes(&self) -> &[u8] {
         let head = self.head as usize;
         &self.lines.as_bytes()[head..head + self.len as usize]
-    }
-
-    /// Fetch the first of the packet towards the core: link and IP header, and what follows them.
-    #[inline]
-    pub fn fetch(&self) {
-        let line = self.head as usize / LINE;
-        for line in self.lines.iter().skip(line).take(3) {
-            prefetch(line);
-        }
     }
 
     /// The packet, to be changed in place.
@@ -215,7 +249,8 @@ mod tests {
         frame.shrink_front(28);
         frame.truncate(6);
         assert_eq!(frame.bytes(), b"packet");
-        assert!(!frame.grow_front(HEADROOM + 1) && !frame.grow_back(frame.tailroom() + 1));
+        let tailroom = frame.tailroom();
+        assert!(!frame.grow_front(HEADROOM + 1) && !frame.grow_back(tailroom + 1));
         assert!(!frame.fill(HEADROOM, &[0; 2048]) && frame.is_empty());
         frame.clear(usize::MAX);
         assert_eq!((frame.tailroom(), frame.bytes().len()), (0, 0));

@@ -1,36 +1,36 @@
-//! `espalier bench`: what a packet costs on one core, through the whole path or through the engine alone.
+//! `espalier bench`: what a packet costs, through the whole path or through the engine alone, on one core or several.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use espalier_dataplane::crypto::{Choice, Engine, EngineId, Engines};
+use espalier_dataplane::crypto::{Choice, EngineId};
 use espalier_wire::Transform;
-use espalier_wire::plane::Direction;
 
+use super::kinds::{self, BURSTS, SAS, Way, in_range, seconds, size};
 use super::{Failure, print};
+use crate::capture::{Format, Interface, LinkType, Writer};
+use crate::drive::layout::Layout;
 use crate::drive::pin;
+use crate::drive::topology::Topology;
 use crate::manifest::Manifest;
 use crate::measure::clock;
-use crate::measure::throughput::{Cell, Scope, Size, measure};
+use crate::measure::rig::{Kind, Rig, Size, WORKING_SET};
+use crate::measure::throughput::{Cell, Machine, Scope, measure};
+use crate::report::baseline;
 use crate::report::bench::{Document, text};
+use crate::wireshark::write_keys;
 
 /// Looks at each cell: odd, so that one is the median.
 const SAMPLES: usize = 5;
-/// What a frame of the largest size leaves room for.
-const SIZES: std::ops::RangeInclusive<usize> = 28..=9000;
-const SAS: std::ops::RangeInclusive<usize> = 1..=1_000_000;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Way {
-    /// Clear packets in, ESP out
-    Encap,
-    /// ESP in, clear packets out
-    Decap,
-}
+/// Packets that `--sample` writes.
+const SAMPLE_PACKETS: usize = 100;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  espalier bench --transform des-md5,aes128-gcm --size 64,imix\n  \
-    espalier bench --crypto-only --engine simd,library,scalar --transform aes128-gcm --json")]
+    espalier bench --crypto-only --engine simd,library,scalar --transform aes128-gcm --json\n  \
+    espalier bench --transform des-md5 --layout 1,1+1 --size 1408\n  \
+    espalier bench --transform aes128-gcm --json >before.json; espalier bench --transform aes128-gcm --baseline before.json")]
 pub(super) struct Arguments {
     /// Transforms; a wrong one is answered with the list of them [default: all]
     #[arg(long, value_name = "T,…", value_delimiter = ',')]
@@ -41,67 +41,85 @@ pub(super) struct Arguments {
     /// Bytes of the inner IP packet (28 to 9000), or imix (40, 576 and 1500 bytes, 7:4:1)
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = size, default_value = "64,512,1408,imix")]
     size: Vec<Size>,
+    /// The IPv4 packets of a capture instead of sizes
+    #[arg(long, value_name = "FILE", conflicts_with = "size")]
+    pcap: Option<PathBuf>,
     /// Which way
     #[arg(long, value_delimiter = ',', default_value = "encap,decap")]
     direction: Vec<Way>,
+    /// Owners of SAs and helpers: 1, 1+3, 4x, 2x+1
+    #[arg(long, value_name = "L,…", value_delimiter = ',', default_value = "1")]
+    layout: Vec<Layout>,
+    /// Let workers share cores where there are too few
+    #[arg(long)]
+    oversubscribe: bool,
     /// Security associations that the packets are spread over at random (1 to 1000000)
     #[arg(long, value_name = "N", value_parser = in_range(SAS), default_value = "1")]
     sas: usize,
     /// Packets handed over together (1 to 512)
-    #[arg(long, value_name = "N", value_parser = in_range(1..=512), default_value = "64")]
+    #[arg(long, value_name = "N", value_parser = in_range(BURSTS), default_value = "64")]
     burst: usize,
     /// Seconds within the dataplane for each cell, in five samples
     #[arg(long, value_name = "S", value_parser = seconds, allow_negative_numbers = true, default_value = "0.5")]
     seconds: Duration,
     /// Time the engine alone, not the path around it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "layout")]
     crypto_only: bool,
+    /// Write 100 of the timed packets as they left, and FILE.keys/ for Wireshark
+    #[arg(long, value_name = "FILE", conflicts_with = "crypto_only")]
+    sample: Option<PathBuf>,
+    /// Compare with a stored --json run, and say which differences are larger than the noise
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-fn size(text: &str) -> Result<Size, String> {
-    match text {
-        "imix" => Ok(Size::Imix),
-        number => in_range(SIZES)(number).map(Size::Fixed),
-    }
-}
-
-fn in_range(range: std::ops::RangeInclusive<usize>) -> impl Fn(&str) -> Result<usize, String> + Clone {
-    move |text| {
-        let wrong = || format!("{text} is no number from {} to {}", range.start(), range.end());
-        text.parse().ok().filter(|n| range.contains(n)).ok_or_else(wrong)
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text} is no number of seconds above 0 and up to 3600");
-    let s: f64 = text.parse().map_err(|_| wrong())?;
-    if s > 0.0 && s <= 3600.0 { Ok(Duration::from_secs_f64(s)) } else { Err(wrong()) }
-}
-
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let cells = cells(arguments)?;
+    let before = arguments.baseline.as_deref().map(baseline::read).transpose().map_err(Failure::Input)?;
     let manifest = Manifest::here("real", None);
-    let core = pin::to_last_core();
-    let core_hz = clock::core_hz();
+    let (machine, pinned) = machine(arguments)?;
+    if let Some(path) = &arguments.sample {
+        sample(path, &cells)?;
+    }
     let bar = match io::stderr().is_terminal() {
         true => indicatif::ProgressBar::new((cells.len() * SAMPLES) as u64),
         false => indicatif::ProgressBar::hidden(),
     };
-    let runs = measure(&cells, SAMPLES, arguments.seconds / SAMPLES as u32, core_hz, || bar.inc(1));
+    let runs = measure(&cells, SAMPLES, arguments.seconds / SAMPLES as u32, &machine, || bar.inc(1));
     bar.finish_and_clear();
-    let document = Document::new(runs.map_err(Failure::Check)?, manifest, core, core_hz);
+    let document = Document::new(runs.map_err(Failure::Check)?, manifest, pinned, machine.core_hz);
     if arguments.json {
         print(&document.json().map_err(|e| Failure::Check(e.to_string()))?)?;
     } else {
         print(&text(&document))?;
+        if let Some(before) = &before {
+            print(&baseline::text(before, &document.runs))?;
+        }
     }
     match document.runs.iter().find(|run| !run.verified) {
         Some(run) => Err(Failure::Check(format!("{} by {}: results are wrong", run.transform, run.engine))),
         None => Ok(()),
     }
+}
+
+/// The cores to be used, with a word about them; this thread is pinned to the best.
+fn machine(arguments: &Arguments) -> Result<(Machine, Option<usize>), Failure> {
+    let topology = Topology::here();
+    let wanted = arguments.layout.iter().map(|layout| layout.cores()).max().unwrap_or(1);
+    let have = topology.cores.len().max(1);
+    if wanted > have && !arguments.oversubscribe {
+        return Err(Failure::Input(format!(
+            "--layout: {wanted} workers want as many cores, and there are {have}; --oversubscribe lets them share"
+        )));
+    }
+    for warning in topology.warnings(wanted) {
+        let _ = writeln!(io::stderr(), "warning: {warning}");
+    }
+    let pinned = topology.cores.first().copied().filter(|core| pin::to_core(*core));
+    Ok((Machine { cores: topology.cores, core_hz: clock::core_hz() }, pinned))
 }
 
 /// Every combination that was asked for, once; what an engine does not cover is left out.
@@ -110,48 +128,51 @@ fn cells(arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
         true => Transform::ALL,
         false => &arguments.transform,
     };
+    let sizes = match &arguments.pcap {
+        Some(path) => vec![kinds::trace(path)?],
+        None => arguments.size.clone(),
+    };
+    // Batches under way are a part of a round: it must be long beside them, and as long for every layout.
+    let several = arguments.layout.iter().any(|layout| layout.cores() > 1);
+    let set = if several { WORKING_SET.max(arguments.burst) * 4 } else { WORKING_SET };
     let mut cells = Vec::new();
     for transform in transforms {
-        for engine in engines(&arguments.engine, *transform) {
-            for size in &arguments.size {
+        for engine in kinds::engines(&arguments.engine, *transform) {
+            for size in &sizes {
                 for way in &arguments.direction {
-                    cells.push(cell(arguments, *transform, engine, *size, *way));
+                    let kind = kind(arguments, *transform, engine, size.clone(), *way);
+                    let scope = if arguments.crypto_only { Scope::Crypto } else { Scope::Path };
+                    let cell = |layout: &Layout| Cell { kind: kind.clone(), layout: *layout, scope, set };
+                    cells.extend(arguments.layout.iter().map(cell));
                 }
             }
         }
     }
-    if cells.is_empty() {
-        let have: Vec<&str> = Engines::all().map(|e| e.id().name()).collect();
-        return Err(Failure::Input(format!(
-            "no engine asked for covers a transform asked for; this machine has {}: leave out --engine for the best",
-            have.join(", ")
-        )));
-    }
-    Ok(cells)
+    if cells.is_empty() { Err(kinds::nothing_covered()) } else { Ok(cells) }
 }
 
-fn engines(choices: &[Choice], transform: Transform) -> Vec<EngineId> {
-    let mut engines = Vec::new();
-    for engine in choices.iter().filter_map(|choice| choice.engine(transform)).map(Engine::id) {
-        // `auto` is one of the others.
-        if !engines.contains(&engine) {
-            engines.push(engine);
-        }
-    }
-    engines
+fn kind(arguments: &Arguments, transform: Transform, engine: EngineId, size: Size, way: Way) -> Kind {
+    let (sas, burst) = (arguments.sas, arguments.burst);
+    Kind { transform, engine, direction: way.direction(), size, sas, burst }
 }
 
-fn cell(arguments: &Arguments, transform: Transform, engine: EngineId, size: Size, way: Way) -> Cell {
-    Cell {
-        transform,
-        engine,
-        direction: match way {
-            Way::Encap => Direction::Outbound,
-            Way::Decap => Direction::Inbound,
-        },
-        size,
-        sas: arguments.sas,
-        burst: arguments.burst,
-        scope: if arguments.crypto_only { Scope::Crypto } else { Scope::Path },
+/// Some of the packets that the first cell puts out, as Ethernet frames.
+fn sample(path: &Path, cells: &[Cell]) -> Result<(), Failure> {
+    let wrong = |e: &dyn std::fmt::Display| Failure::Input(format!("{}: {e}", path.display()));
+    let Some(cell) = cells.first() else { return Ok(()) };
+    let mut rig = Rig::new(&cell.kind, cell.set, 0).map_err(Failure::Check)?;
+    let mut batches = rig.load();
+    rig.run(&mut batches, &mut espalier_dataplane::watch::Unwatched);
+    let mut writer = Writer::create(path, Format::of_name(path, false), "").map_err(|e| wrong(&e))?;
+    let port = Interface { link: LinkType::ETHERNET, name: Some("port".to_owned()) };
+    let port = writer.interface(&port).map_err(|e| wrong(&e))?;
+    for (at, frame) in rig.take_out().iter().take(SAMPLE_PACKETS).enumerate() {
+        let time = espalier_wire::Instant::ZERO + espalier_wire::Duration::from_us(at as u64);
+        writer.packet(port, time, &[frame], 0, "").map_err(|e| wrong(&e))?;
     }
+    let mut keys = path.as_os_str().to_owned();
+    keys.push(".keys");
+    let specs: Vec<_> = (0..cell.kind.sas).map(|sa| cell.kind.spec(sa)).collect();
+    write_keys(Path::new(&keys), &specs, &[]).map_err(|e| wrong(&e))?;
+    writer.finish().map_err(|e| wrong(&e))
 }

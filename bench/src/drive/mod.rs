@@ -1,4 +1,7 @@
 //! Who tells the world the time, and which core a thread runs on. Beside this only what measures throughput reads a clock.
 
+pub mod counters;
+pub mod layout;
 pub mod pin;
 pub mod simulated;
+pub mod topology;

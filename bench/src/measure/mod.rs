@@ -8,4 +8,6 @@ mod parts;
 pub mod phases;
 pub mod recording;
 pub mod rekeys;
+pub mod rig;
+pub mod stages;
 pub mod throughput;

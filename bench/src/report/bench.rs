@@ -61,7 +61,7 @@ pub fn text(document: &Document) -> String {
         "crypto" => "the engine alone",
         _ => "the whole path, parse to transmit",
     };
-    let _ = writeln!(text, "{what}; one core at {ghz:.2} GHz, bursts of {}, {} SA", first.burst, first.sas);
+    let _ = writeln!(text, "{what}; cores at {ghz:.2} GHz, bursts of {}, {} SA", first.burst, first.sas);
     let mut transform = "";
     for run in &document.runs {
         if run.transform != transform {
@@ -70,15 +70,25 @@ pub fn text(document: &Document) -> String {
             let _ = writeln!(text, "\n{transform}  ({ios})");
             let _ = writeln!(
                 text,
-                "  {:<9}{:<7}{:>6}{:>11}{:>10}{:>9}{:>11}{:>11}{:>9}",
-                "engine", "", "bytes", "ns/packet", "Mpps", "Gbit/s", "cycles/pkt", "cycles/B", "spread"
+                "  {:<9}{:<7}{:<6}{:>6}{:>11}{:>10}{:>9}{:>11}{:>11}{:>9}",
+                "engine",
+                "",
+                "cores",
+                "bytes",
+                "ns/packet",
+                "Mpps",
+                "Gbit/s",
+                "cycles/pkt",
+                "cycles/B",
+                "spread"
             );
         }
         let _ = writeln!(
             text,
-            "  {:<9}{:<7}{:>6}{:>11.1}{:>10.3}{:>9.3}{:>11.0}{:>11.2}{:>8.2}x{}",
+            "  {:<9}{:<7}{:<6}{:>6}{:>11.1}{:>10.3}{:>9.3}{:>11.0}{:>11.2}{:>8.2}x{}",
             run.engine,
             run.direction,
+            run.layout,
             run.size,
             run.ns_per_packet,
             run.pps / 1e6,

@@ -11,7 +11,7 @@ use crate::policy::PolicyRef;
 use crate::stage::classify::Flow;
 
 /// What an answer depends on: an IPv4 flow, where it came in, and whether out of an SA.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FlowKey {
     pub(crate) src: u32,
     pub(crate) dst: u32,
@@ -28,6 +28,9 @@ pub(crate) const fn has_ports(proto: u8) -> bool {
 }
 
 impl FlowKey {
+    /// Nobody's.
+    pub(crate) const NONE: Self = Self { src: 0, dst: 0, ports: 0, protocol: 0, opened: false, ingress: 0 };
+
     /// As the stages know a flow.
     pub(crate) fn flow(&self) -> Flow {
         let ports = ((self.ports >> 16) as u16, self.ports as u16);
@@ -80,11 +83,7 @@ struct Entry {
     way: Way,
 }
 
-const EMPTY: Entry = Entry {
-    key: FlowKey { src: 0, dst: 0, ports: 0, protocol: 0, opened: false, ingress: 0 },
-    epoch: 0,
-    way: Way::Long,
-};
+const EMPTY: Entry = Entry { key: FlowKey::NONE, epoch: 0, way: Way::Long };
 
 /// The answers.
 pub(crate) struct FlowCache {
@@ -123,15 +122,20 @@ impl FlowCache {
         place
     }
 
-    /// What was answered for a flow.
-    pub(crate) fn find(&self, key: &FlowKey, place: u32) -> Option<Way> {
-        for at in [place, place ^ 1] {
-            let entry = self.entries.get(at as usize)?;
-            if entry.epoch == self.epoch && entry.key == *key {
-                return Some(entry.way);
-            }
+    /// Which of a flow's two places has its answer; the first, where neither does.
+    #[inline]
+    pub(crate) fn settle(&self, key: &FlowKey, place: u32) -> u32 {
+        match self.at(key, place ^ 1) {
+            Some(_) => place ^ 1,
+            None => place,
         }
-        None
+    }
+
+    /// What was answered about a flow, if it is at this place.
+    #[inline]
+    pub(crate) fn at(&self, key: &FlowKey, place: u32) -> Option<&Way> {
+        let entry = self.entries.get(place as usize)?;
+        (entry.key == *key && entry.epoch == self.epoch).then_some(&entry.way)
     }
 
     /// Remember an answer.
@@ -156,7 +160,7 @@ mod tests {
     use super::*;
 
     fn key(n: u32) -> FlowKey {
-        FlowKey { src: n, dst: 7, protocol: 17, ..FlowKey::default() }
+        FlowKey { src: n, dst: 7, protocol: 17, ..FlowKey::NONE }
     }
 
     #[test]
@@ -164,18 +168,19 @@ mod tests {
         assert_eq!(size_of::<Entry>(), 64);
         let mut cache = FlowCache::new(2);
         let place = |cache: &FlowCache, n| cache.place(&key(n));
+        let find = |cache: &FlowCache, n| cache.at(&key(n), cache.settle(&key(n), place(cache, n))).copied();
         for n in 0..3 {
             let at = place(&cache, n);
-            assert_eq!(cache.find(&key(n), at), None);
+            assert_eq!(find(&cache, n), None);
             cache.insert(key(n), at, Way::Long);
-            assert_eq!(cache.find(&key(n), at), Some(Way::Long), "{n}");
+            assert_eq!(find(&cache, n), Some(Way::Long), "{n}");
         }
-        let kept = (0..3).filter(|n| cache.find(&key(*n), place(&cache, *n)).is_some()).count();
+        let kept = (0..3).filter(|n| find(&cache, *n).is_some()).count();
         assert_eq!(kept, 2);
         cache.forget();
-        assert_eq!(cache.find(&key(2), place(&cache, 2)), None);
+        assert_eq!(find(&cache, 2), None);
         let none = FlowCache::new(0);
-        assert!(none.is_off() && none.find(&key(1), none.place(&key(1))).is_none());
+        assert!(none.is_off() && find(&none, 1).is_none());
     }
 
     #[test]

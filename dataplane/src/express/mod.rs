@@ -30,6 +30,7 @@ use crate::crypto::Key;
 use crate::fate::Output;
 use crate::frame::Frame;
 use crate::pipeline::Security;
+use crate::policy::PolicyRef;
 use crate::sa::InboundRef;
 use crate::stage::crypt::{Plan, Work};
 use crate::stage::forward;
@@ -45,41 +46,60 @@ const IP: usize = 20;
 /// How many frames ahead headers are fetched.
 const AHEAD: usize = 8;
 
-/// What the first look at a frame found.
-#[derive(Debug, Clone, Copy)]
-enum Look {
-    /// Something the express way does not know.
+/// What a packet is to the express way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Is {
+    /// Something it does not know.
     Long,
-    /// A packet in transit, of this many bytes; where its flow's answer would be.
-    Transit { key: FlowKey, place: u32, len: u16 },
+    /// In transit.
+    Transit,
     /// ESP for one of our addresses.
-    Esp { spi: Spi, len: u16 },
+    Esp,
 }
 
-/// What is known of a packet when the look-ups are done.
+/// What the first looks at a frame found. Flat, so that a batch of them is written and read by fields.
 #[derive(Debug, Clone, Copy)]
-enum Found {
-    Long,
-    Way(Way, u16),
-    Sa(InboundRef, u16),
+struct Look {
+    is: Is,
+    /// Bytes of packet.
+    len: u16,
+    /// In transit: where the answer about its flow is. ESP: its SPI, then the place of its SA.
+    place: u32,
+    generation: u32,
+    key: FlowKey,
+}
+
+const LONG: Look = Look { is: Is::Long, len: 0, place: 0, generation: 0, key: FlowKey::NONE };
+
+/// What the engine does with a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Nothing,
+    Seal,
+    Open,
 }
 
 /// What is noted of a packet while the engine has it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Note {
-    /// It leaves as it is.
-    Clear(IfIndex),
-    /// It is being sealed, and leaves here.
-    Seal(crate::policy::PolicyRef, IfIndex),
-    /// It is being opened.
-    Open { place: InboundRef, seq: u64 },
+pub(crate) struct Note {
+    task: Task,
+    /// Where it leaves; of what is opened this is not known yet.
+    iface: IfIndex,
+    /// The policy it is sealed for.
+    policy: PolicyRef,
+    /// The SA it is opened by, …
+    sa: InboundRef,
+    /// … and its sequence number.
+    seq: u64,
 }
+
+const NOTHING: Note =
+    Note { task: Task::Nothing, iface: IfIndex(0), policy: PolicyRef::NONE, sa: InboundRef::NONE, seq: 0 };
 
 /// What the express way keeps from batch to batch.
 pub(crate) struct Express {
     flows: FlowCache,
     looks: Vec<Look>,
-    found: Vec<Found>,
     work: Work<Note>,
     /// What the work is; packets in clear go with either.
     direction: Option<Direction>,
@@ -95,7 +115,6 @@ impl Express {
         Self {
             flows: FlowCache::new(flows),
             looks: Vec::new(),
-            found: Vec::new(),
             work: Work::default(),
             direction: None,
             crew: Crew::default(),
@@ -119,10 +138,10 @@ impl Security {
     /// The key of a packet under way.
     #[inline(always)]
     fn key_of(&self, note: &Note) -> Option<&Arc<Key>> {
-        match note {
-            Note::Clear(_) => None,
-            Note::Seal(place, _) => Some(&self.policies.at(*place)?.outbound.as_ref()?.key),
-            Note::Open { place, .. } => Some(&self.inbound.at(*place)?.key),
+        match note.task {
+            Task::Nothing => None,
+            Task::Seal => Some(&self.policies.at(note.policy)?.outbound.as_ref()?.key),
+            Task::Open => Some(&self.inbound.at(note.sa)?.key),
         }
     }
 }
@@ -142,14 +161,13 @@ impl Worker {
         out: &mut Output,
         watch: &mut impl Watch,
     ) {
-        let (mut looks, mut found) =
-            (std::mem::take(&mut self.express.looks), std::mem::take(&mut self.express.found));
+        let mut looks = std::mem::take(&mut self.express.looks);
         self.classify(ingress, batch, &mut looks);
         watch.passed(Stage::Classify);
-        self.look_up(&looks, batch, &mut found);
+        self.look_up(&mut looks, batch);
         watch.passed(Stage::LookUp);
-        for (frame, found) in batch.drain(..).zip(&found) {
-            if let Err(frame) = self.prepare(now, ingress, frame, found, out) {
+        for (frame, look) in batch.drain(..).zip(&looks) {
+            if let Err(frame) = self.prepare(now, ingress, frame, look, out) {
                 // Those before it go first.
                 self.work_off(now, out, &mut crate::watch::Unwatched);
                 self.settle(now, out);
@@ -162,77 +180,74 @@ impl Worker {
         if self.express.long {
             self.run(now, out);
         }
-        (self.express.looks, self.express.found) = (looks, found);
+        self.express.looks = looks;
     }
 
     /// The first look: link and IP headers.
     fn classify(&mut self, ingress: IfIndex, batch: &Batch, looks: &mut Vec<Look>) {
         looks.clear();
         let link = self.links.at(ingress).filter(|link| link.iface.up && !self.express.flows.is_off());
-        let Some(link) = link else { return looks.resize(batch.len(), Look::Long) };
+        let Some(link) = link else { return looks.resize(batch.len(), LONG) };
         batch.iter().take(AHEAD).for_each(Frame::fetch);
         let (own, also) = (link.iface.mac, &link.iface.also_accepts);
+        let accepts = |dst: Mac| dst == own || (dst.0[0] & 1 == 0 && also.contains(&dst));
         for (at, frame) in batch.iter().enumerate() {
             if let Some(ahead) = batch.get(at + AHEAD) {
                 ahead.fetch();
             }
-            let accepts = |dst: Mac| dst == own || (dst.0[0] & 1 == 0 && also.contains(&dst));
-            looks.push(self.glance(ingress, frame, accepts).unwrap_or(Look::Long));
+            looks.push(self.glance(ingress, frame, accepts));
         }
     }
 
-    /// `None`: the long way.
     #[inline(always)]
-    fn glance(&self, ingress: IfIndex, frame: &Frame, accepts: impl Fn(Mac) -> bool) -> Option<Look> {
+    fn glance(&self, ingress: IfIndex, frame: &Frame, accepts: impl Fn(Mac) -> bool) -> Look {
         let bytes = frame.bytes();
-        let header: &[u8; LINK + IP] = bytes.first_chunk()?;
+        let Some(header) = bytes.first_chunk::<{ LINK + IP + 4 }>() else { return LONG };
         let [d0, d1, d2, d3, d4, d5, ..] = *header;
-        if !accepts(Mac([d0, d1, d2, d3, d4, d5])) || header[12..14] != [8, 0] {
-            return None;
+        if !accepts(Mac([d0, d1, d2, d3, d4, d5]))
+            || header[12..14] != [8, 0]
+            || frame.meta.control
+            || frame.meta.egress.is_some()
+        {
+            return LONG;
         }
-        let key = read_key(bytes.get(LINK..)?, frame.meta.opened, ingress)?;
-        let len = u16::from_be_bytes([header[16], header[17]]);
-        if frame.meta.control || frame.meta.egress.is_some() {
-            return None;
-        }
+        let Some((key, len)) = read_key(&bytes[LINK..], frame.meta.opened, ingress) else { return LONG };
+        let next = [header[LINK + IP], header[LINK + IP + 1], header[LINK + IP + 2], header[LINK + IP + 3]];
         if key.protocol == protocol::ESP && self.links.local.has_ipv4(key.dst) {
-            let spi = bytes.get(LINK + IP..)?.first_chunk()?;
-            return Some(Look::Esp { spi: Spi(u32::from_be_bytes(*spi)), len });
+            return Look { is: Is::Esp, len, place: u32::from_be_bytes(next), generation: 0, key };
         }
         // The last hop is the long way's to refuse.
-        if header[LINK + 8] <= 1 {
-            return None;
-        }
-        let place = self.express.flows.place(&key);
-        Some(Look::Transit { key, place, len })
+        let is = if header[LINK + 8] > 1 { Is::Transit } else { Is::Long };
+        Look { is, len, place: self.express.flows.place(&key), generation: 0, key }
     }
 
-    /// The ways of the flows and the SAs of the SPIs.
-    fn look_up(&mut self, looks: &[Look], batch: &Batch, found: &mut Vec<Found>) {
-        found.clear();
-        for (look, frame) in looks.iter().zip(batch) {
-            found.push(match *look {
-                Look::Long => Found::Long,
-                Look::Transit { ref key, place, len } => {
-                    let way = self.way(key, place);
-                    if let Way::Seal(policy, _) = way {
-                        self.security.policies.fetch(policy);
+    /// The ways of the flows and the SAs of the SPIs: where they are, and fetched.
+    fn look_up(&mut self, looks: &mut [Look], batch: &Batch) {
+        for (look, frame) in looks.iter_mut().zip(batch) {
+            match look.is {
+                Is::Long => {}
+                Is::Transit => {
+                    look.place = self.express.flows.settle(&look.key, look.place);
+                    if let Some(Way::Seal(policy, _)) = self.express.flows.at(&look.key, look.place) {
+                        self.security.policies.fetch(*policy);
                     }
-                    Found::Way(way, len)
                 }
-                Look::Esp { spi, len } => self.find_sa(spi, frame).map_or(Found::Long, |sa| {
-                    self.security.inbound.fetch(sa);
-                    Found::Sa(sa, len)
-                }),
-            });
+                Is::Esp => match self.find_sa(Spi(look.place), frame) {
+                    Some(sa) => {
+                        self.security.inbound.fetch(sa);
+                        (look.place, look.generation) = sa.parts();
+                    }
+                    None => look.is = Is::Long,
+                },
+            }
         }
     }
 
     /// What was answered about a flow, or is now.
     #[inline]
     fn way(&mut self, key: &FlowKey, place: u32) -> Way {
-        if let Some(way) = self.express.flows.find(key, place) {
-            return way;
+        if let Some(way) = self.express.flows.at(key, place) {
+            return *way;
         }
         let way = self.resolve(key);
         self.express.flows.insert(*key, place, way);
@@ -246,46 +261,45 @@ impl Worker {
         now: Instant,
         ingress: IfIndex,
         mut frame: Frame,
-        found: &Found,
+        look: &Look,
         out: &mut Output,
     ) -> Result<(), Frame> {
-        let direction = match found {
-            Found::Long | Found::Way(Way::Long, _) => return Err(frame),
-            Found::Way(Way::Clear(_), _) => self.express.direction,
-            Found::Way(Way::Seal(..), _) => Some(Direction::Outbound),
-            Found::Sa(..) => Some(Direction::Inbound),
+        let way = match look.is {
+            Is::Long => return Err(frame),
+            Is::Esp => Way::Long,
+            Is::Transit => match self.way(&look.key, look.place) {
+                Way::Long => return Err(frame),
+                way => way,
+            },
+        };
+        let direction = match way {
+            Way::Long => Some(Direction::Inbound),
+            Way::Clear(_) => self.express.direction,
+            Way::Seal(..) => Some(Direction::Outbound),
         };
         if self.express.long || direction != self.express.direction {
             self.catch_up(now, direction, out);
         }
-        let len = frame.len() as u64;
-        let Some((plan, note)) = self.ready(now, &mut frame, found) else { return Err(frame) };
+        let (came, mut note) = (frame.len() as u64, NOTHING);
+        let plan = match way {
+            Way::Long => self.prepare_open(now, &frame, look, &mut note),
+            Way::Clear(ref adjacency) => {
+                note.iface = adjacency.iface;
+                leave_clear(&mut frame, adjacency, look.len).then_some(Plan::NONE)
+            }
+            Way::Seal(policy, ref adjacency) => {
+                (note.task, note.policy, note.iface) = (Task::Seal, policy, adjacency.iface);
+                self.prepare_seal(now, &mut frame, policy, adjacency, look.len)
+            }
+        };
+        let Some(plan) = plan else { return Err(frame) };
         frame.meta.ingress = ingress;
         if let Some(link) = self.links.at_mut(ingress) {
             link.counters.in_packets += 1;
-            link.counters.in_bytes += len;
+            link.counters.in_bytes += came;
         }
         self.express.work.push(frame, plan, note);
         Ok(())
-    }
-
-    #[inline(always)]
-    fn ready(&mut self, now: Instant, frame: &mut Frame, found: &Found) -> Option<(Plan, Note)> {
-        match *found {
-            Found::Long | Found::Way(Way::Long, _) => None,
-            Found::Way(Way::Clear(ref adjacency), len) => {
-                let plan = Plan { at: 0, len: 0, seq_hi: 0, done: true };
-                leave_clear(frame, adjacency, len).then_some((plan, Note::Clear(adjacency.iface)))
-            }
-            Found::Way(Way::Seal(policy, ref adjacency), len) => {
-                let plan = self.prepare_seal(now, frame, policy, adjacency, len)?;
-                Some((plan, Note::Seal(policy, adjacency.iface)))
-            }
-            Found::Sa(place, len) => {
-                let (plan, seq) = self.prepare_open(now, frame, place, len)?;
-                Some((plan, Note::Open { place, seq }))
-            }
-        }
     }
 
     /// What came before must be through first: packets on the long way, and work of another kind.
@@ -354,11 +368,10 @@ impl Worker {
 
     fn finish(&mut self, now: Instant, work: &mut Work<Note>, out: &mut Output) {
         for (frame, plan, note) in work.drain() {
-            match note {
-                Note::Clear(iface) => self.put_out(iface, frame, out),
-                Note::Seal(_, iface) if plan.done => self.put_out(iface, frame, out),
-                Note::Seal(..) => self.lose(frame, Cause::NoSa, out),
-                Note::Open { place, seq } => self.finish_open(now, frame, plan, (place, seq), out),
+            match note.task {
+                Task::Open => self.finish_open(now, frame, plan, (note.sa, note.seq), out),
+                Task::Seal if !plan.done => self.lose(frame, Cause::NoSa, out),
+                _ => self.put_out(note.iface, frame, out),
             }
         }
     }
@@ -374,9 +387,9 @@ impl Worker {
     }
 }
 
-/// The flow of an IPv4 packet without options that is whole, sound and inside `packet`.
+/// The flow and length of an IPv4 packet without options that is whole, sound and inside `packet`.
 #[inline(always)]
-fn read_key(packet: &[u8], opened: bool, ingress: IfIndex) -> Option<FlowKey> {
+fn read_key(packet: &[u8], opened: bool, ingress: IfIndex) -> Option<(FlowKey, u16)> {
     let header: &[u8; IP] = packet.first_chunk()?;
     let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let len = (word(0) & 0xffff) as usize;
@@ -391,7 +404,8 @@ fn read_key(packet: &[u8], opened: bool, ingress: IfIndex) -> Option<FlowKey> {
         true => return None,
         false => 0,
     };
-    Some(FlowKey { src: word(12), dst: word(16), ports, protocol: proto, opened, ingress: ingress.0 })
+    let key = FlowKey { src: word(12), dst: word(16), ports, protocol: proto, opened, ingress: ingress.0 };
+    Some((key, len as u16))
 }
 
 /// A hop less, another link header; the frame then holds `len` bytes of packet and nothing behind. `false`: too long

@@ -6,7 +6,7 @@ use espalier_wire::ipv4::protocol;
 use espalier_wire::plane::Mode;
 
 use super::flows::Way;
-use super::{IP, LINK, leave_clear, read_key};
+use super::{IP, LINK, Look, Note, Task, leave_clear, read_key};
 use crate::fate::Output;
 use crate::frame::Frame;
 use crate::router::sound;
@@ -18,26 +18,26 @@ use crate::stage::ecn;
 use crate::worker::Worker;
 
 impl Worker {
-    /// What can be checked before the ICV, of the `len` bytes of IPv4 packet behind the frame's link header. `None`: the
-    /// long way.
+    /// What can be checked before the ICV of the packet behind the frame's link header. `None`: the long way.
     #[inline]
     pub(super) fn prepare_open(
         &mut self,
         now: Instant,
         frame: &Frame,
-        place: InboundRef,
-        len: u16,
-    ) -> Option<(Plan, u64)> {
-        let bytes = frame.bytes().get(LINK + IP..LINK + usize::from(len))?;
+        look: &Look,
+        note: &mut Note,
+    ) -> Option<Plan> {
+        let place = InboundRef::of_parts(look.place, look.generation);
+        let bytes = frame.bytes().get(LINK + IP..LINK + usize::from(look.len))?;
         let esp = Esp::new_checked(bytes).ok()?;
         let sa = self.security.inbound.at_mut(place)?;
         if !sa.is_quiet(now) || !decap::is_possible(sa, esp.body().len()) {
             return None;
         }
         let seq = sa.window.infer(esp.sequence(), sa.esn).filter(|seq| sa.window.check(*seq))?;
-        let plan =
-            Plan { at: (LINK + IP) as u32, len: bytes.len() as u32, seq_hi: (seq >> 32) as u32, done: false };
-        Some((plan, seq))
+        (note.task, note.sa, note.seq) = (Task::Open, place, seq);
+        let (at, len) = ((LINK + IP) as u32, bytes.len() as u32);
+        Some(Plan { at, len, seq_hi: (seq >> 32) as u32, done: false })
     }
 
     /// The engine has spoken.
@@ -77,9 +77,9 @@ impl Worker {
         let text = bytes.get(text_at..text_end)?;
         let [.., padding, protocol::IPV4] = *text else { return None };
         let inner = text.get(..text.len().checked_sub(2 + usize::from(padding))?)?;
-        let key = read_key(inner, true, frame.meta.ingress)?;
+        let (key, len) = read_key(inner, true, frame.meta.ingress)?;
         let header: &[u8; IP] = inner.first_chunk()?;
-        let (len, own_class) = (u16::from_be_bytes([header[2], header[3]]), header[1]);
+        let own_class = header[1];
         let plain = sa.mode == Mode::Tunnel
             && header[8] > 1
             && ecn::leave(own_class, outer_class) == Ok(own_class & 3)
@@ -88,7 +88,7 @@ impl Worker {
         if !plain || !sa.window.check(seq) {
             return None;
         }
-        let slot = self.express.flows.place(&key);
+        let slot = self.express.flows.settle(&key, self.express.flows.place(&key));
         let Way::Clear(adjacency) = self.way(&key, slot) else { return None };
         if len > adjacency.mtu {
             return None;

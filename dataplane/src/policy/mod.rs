@@ -18,6 +18,11 @@ use crate::stage::classify::Headers;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PolicyRef(u32);
 
+impl PolicyRef {
+    /// No policy's.
+    pub const NONE: Self = Self(u32::MAX);
+}
+
 /// One policy: its outbound SA, or what is done without.
 pub struct Policy {
     /// As the control plane numbers it.

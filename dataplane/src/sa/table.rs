@@ -18,6 +18,21 @@ pub struct InboundRef {
     generation: u32,
 }
 
+impl InboundRef {
+    /// No SA's.
+    pub const NONE: Self = Self { slot: u32::MAX, generation: 0 };
+
+    /// The same in two numbers …
+    pub(crate) const fn parts(self) -> (u32, u32) {
+        (self.slot, self.generation)
+    }
+
+    /// … and back.
+    pub(crate) const fn of_parts(slot: u32, generation: u32) -> Self {
+        Self { slot, generation }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Entry {
     /// 0, never on the wire, marks an empty one.

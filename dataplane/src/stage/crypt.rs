@@ -20,6 +20,11 @@ pub struct Plan {
     pub done: bool,
 }
 
+impl Plan {
+    /// Nothing to do.
+    pub const NONE: Self = Self { at: 0, len: 0, seq_hi: 0, done: true };
+}
+
 /// Frames on their way through the engine, each with its plan and what its owner wants to know of it afterwards.
 #[derive(Debug)]
 pub struct Work<T> {

@@ -2,6 +2,7 @@
 
 /// The ones' complement sum of `bytes` as big-endian 16-bit words, odd byte padded with zero, folded to 16 bits and
 /// not yet complemented. Sums of parts add up with [`add`] when every part but the last has an even length.
+#[inline]
 pub fn sum(bytes: &[u8]) -> u16 {
     let mut total = 0u64;
     let mut words = bytes.chunks_exact(4);
@@ -15,20 +16,24 @@ pub fn sum(bytes: &[u8]) -> u16 {
 }
 
 /// The sum of two partial sums.
+#[inline]
 pub const fn add(a: u16, b: u16) -> u16 {
     fold(a as u64 + b as u64)
 }
 
 /// The checksum field for bytes whose own field is zero.
+#[inline]
 pub fn checksum(bytes: &[u8]) -> u16 {
     !sum(bytes)
 }
 
 /// The checksum after one 16-bit word changed from `old` to `new` (RFC 1624 equation 3).
+#[inline]
 pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {
     !fold((!checksum) as u64 + (!old) as u64 + new as u64)
 }
 
+#[inline]
 const fn fold(mut total: u64) -> u16 {
     while total > 0xffff {
         total = (total & 0xffff) + (total >> 16);

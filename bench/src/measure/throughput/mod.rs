@@ -8,15 +8,13 @@ mod path;
 
 use std::time::Duration;
 
-use espalier_dataplane::crypto::{Choice, EngineId};
-use espalier_wire::Transform;
 use espalier_wire::plane::Direction;
-use espalier_wire::random::Random;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// Packets of a working set: it does not fit the first cache.
-pub const WORKING_SET: usize = 256;
+use crate::drive::layout::Layout;
+use crate::measure::rig::Kind;
+pub use crate::measure::rig::Refused;
 
 /// What is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,75 +34,39 @@ impl Scope {
     }
 }
 
-/// Sizes of inner IP packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Size {
-    /// All of one size, in bytes.
-    Fixed(usize),
-    /// 40, 576 and 1500 bytes, 7 : 4 : 1.
-    Imix,
-}
-
-/// The simple IMIX: how many of each size in twelve.
-const IMIX: [(usize, usize); 3] = [(7, 40), (4, 576), (1, 1500)];
-
-impl std::fmt::Display for Size {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Fixed(bytes) => bytes.fmt(f),
-            Self::Imix => f.pad("imix"),
-        }
-    }
-}
-
-impl Size {
-    /// The sizes of a working set, in the order in which the packets come.
-    pub fn packets(self, random: &mut Random) -> Vec<usize> {
-        match self {
-            Self::Fixed(bytes) => vec![bytes; WORKING_SET],
-            Self::Imix => {
-                let dozen: Vec<usize> =
-                    IMIX.iter().flat_map(|(n, bytes)| std::iter::repeat_n(*bytes, *n)).collect();
-                let mut sizes: Vec<usize> = dozen.iter().copied().cycle().take(WORKING_SET).collect();
-                for last in (1..sizes.len()).rev() {
-                    sizes.swap(last, random.below(last as u64 + 1) as usize);
-                }
-                sizes
-            }
-        }
+/// `encap` or `decap`.
+pub const fn way(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Outbound => "encap",
+        Direction::Inbound => "decap",
     }
 }
 
 /// One thing to be measured.
 #[derive(Debug, Clone)]
 pub struct Cell {
-    /// The transform.
-    pub transform: Transform,
-    /// The engine.
-    pub engine: EngineId,
-    /// Outbound: encapsulation.
-    pub direction: Direction,
-    /// The inner packets.
-    pub size: Size,
-    /// How many SAs the packets are spread over, at random.
-    pub sas: usize,
-    /// Packets handed over together.
-    pub burst: usize,
+    /// What goes through what.
+    pub kind: Kind,
+    /// Owners and helpers; the engine alone is one core's.
+    pub layout: Layout,
     /// What is timed.
     pub scope: Scope,
+    /// Packets of a working set, for each owner.
+    pub set: usize,
 }
 
 /// One look at a cell.
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 pub struct Sample {
-    /// Seconds within the dataplane.
+    /// Seconds from the first core's start to the last one's end.
     pub elapsed_s: f64,
     /// Packets in them.
     pub packets: u64,
 }
 
 impl Sample {
-    fn ns_per_packet(&self) -> f64 {
+    /// Nanoseconds a packet.
+    pub fn ns_per_packet(&self) -> f64 {
         self.elapsed_s * 1e9 / self.packets.max(1) as f64
     }
 }
@@ -118,10 +80,10 @@ pub struct Run {
     pub engine: &'static str,
     /// `encap` or `decap`.
     pub direction: &'static str,
-    /// Bytes of the inner IP packet, or `imix`.
+    /// Bytes of the inner IP packet, `imix`, or a capture's name.
     pub size: String,
-    /// Owners and helpers.
-    pub layout: &'static str,
+    /// Owners and helpers: `1`, `1+3`, `4x`, `2x+1`.
+    pub layout: String,
     /// Cores used.
     pub cores: usize,
     /// Security associations.
@@ -138,9 +100,9 @@ pub struct Run {
     pub gbps: f64,
     /// Nanoseconds a packet.
     pub ns_per_packet: f64,
-    /// Core cycles a packet.
+    /// Cycles a packet, of all cores together.
     pub cycles_per_packet: f64,
-    /// Core cycles a byte of inner packet.
+    /// Cycles a byte of inner packet, of all cores together.
     pub cycles_per_byte: f64,
     /// Packets a second and core.
     pub pps_per_core: f64,
@@ -153,8 +115,14 @@ pub struct Run {
     pub verified: bool,
 }
 
-/// A cell that cannot be measured.
-pub type Refused = String;
+/// The machine, as far as figures depend on it.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// Cores, best first.
+    pub cores: Vec<usize>,
+    /// Their cycles a second.
+    pub core_hz: f64,
+}
 
 /// Measure all cells: `samples` looks at each, `each` long, in turn. `told` hears of each look.
 ///
@@ -164,26 +132,26 @@ pub fn measure(
     cells: &[Cell],
     samples: usize,
     each: Duration,
-    core_hz: f64,
+    machine: &Machine,
     mut told: impl FnMut(),
 ) -> Result<Vec<Run>, Refused> {
     let mut looks: Vec<Vec<Sample>> = vec![Vec::new(); cells.len()];
     let mut verified = vec![true; cells.len()];
     for round in 0..samples {
         for ((cell, looks), verified) in cells.iter().zip(&mut looks).zip(&mut verified) {
-            let (sample, right) = look(cell, round as u64, each)?;
+            let (sample, right) = look(cell, round as u64, each, machine)?;
             looks.push(sample);
             *verified &= right;
             told();
         }
     }
-    Ok(cells.iter().zip(looks).zip(verified).map(|((c, l), v)| c.run(l, v, core_hz)).collect())
+    Ok(cells.iter().zip(looks).zip(verified).map(|((c, l), v)| c.run(l, v, machine.core_hz)).collect())
 }
 
-fn look(cell: &Cell, round: u64, each: Duration) -> Result<(Sample, bool), Refused> {
+fn look(cell: &Cell, round: u64, each: Duration, machine: &Machine) -> Result<(Sample, bool), Refused> {
     match cell.scope {
-        Scope::Crypto => crypto::look(cell, round, each),
-        Scope::Path => path::look(cell, round, each),
+        Scope::Crypto => crypto::look(&cell.kind, cell.set, round, each),
+        Scope::Path => path::look(cell, round, each, &machine.cores),
     }
 }
 
@@ -194,20 +162,18 @@ impl Cell {
         order.sort_by(f64::total_cmp);
         let ns = order.get(order.len() / 2).copied().unwrap_or_default();
         let spread = order.last().zip(order.first()).map_or(1.0, |(most, least)| most / least);
-        let bytes = self.mean_bytes();
-        let cycles = ns * core_hz / 1e9;
+        let (kind, cores) = (&self.kind, self.layout.cores());
+        let bytes = kind.size.mean();
+        let cycles = ns * core_hz / 1e9 * cores as f64;
         Run {
-            transform: self.transform.name(),
-            engine: self.engine.name(),
-            direction: match self.direction {
-                Direction::Outbound => "encap",
-                Direction::Inbound => "decap",
-            },
-            size: self.size.to_string(),
-            layout: "1",
-            cores: 1,
-            sas: self.sas,
-            burst: self.burst,
+            transform: kind.transform.name(),
+            engine: kind.engine.name(),
+            direction: way(kind.direction),
+            size: kind.size.to_string(),
+            layout: self.layout.to_string(),
+            cores,
+            sas: kind.sas,
+            burst: kind.burst,
             scope: self.scope.name(),
             packets,
             pps: 1e9 / ns,
@@ -215,30 +181,10 @@ impl Cell {
             ns_per_packet: ns,
             cycles_per_packet: cycles,
             cycles_per_byte: cycles / bytes,
-            pps_per_core: 1e9 / ns,
+            pps_per_core: 1e9 / ns / cores as f64,
             spread,
             samples,
             verified,
         }
-    }
-
-    fn mean_bytes(&self) -> f64 {
-        let sizes = self.size.packets(&mut Random::from_seed(0));
-        sizes.iter().sum::<usize>() as f64 / sizes.len() as f64
-    }
-
-    fn choice(&self) -> Choice {
-        Choice::Only(self.engine)
-    }
-
-    /// The key material of SA `n`.
-    fn secrets(&self, n: usize) -> (Vec<u8>, Vec<u8>) {
-        let mut random = Random::from_seed(n as u64).fork("bench key");
-        let mut bytes = |len: usize| {
-            let mut bytes = vec![0; len];
-            random.fill(&mut bytes);
-            bytes
-        };
-        (bytes(self.transform.key_len()), bytes(self.transform.auth_key_len()))
     }
 }
