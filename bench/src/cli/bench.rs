@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use espalier_dataplane::crypto::{Choice, EngineId};
 use espalier_wire::Transform;
+use espalier_wire::plane::Direction;
 
 use super::kinds::{self, BURSTS, SAS, Way, in_range, seconds, size};
 use super::{Failure, print};
@@ -15,10 +16,13 @@ use crate::drive::pin;
 use crate::drive::topology::Topology;
 use crate::manifest::Manifest;
 use crate::measure::clock;
+use crate::measure::load::Load;
 use crate::measure::rig::{Kind, Rig, Size, WORKING_SET};
+use crate::measure::search::{Goal, search};
 use crate::measure::throughput::{Cell, Machine, Scope, measure};
 use crate::report::baseline;
-use crate::report::bench::{Document, text};
+use crate::report::bench::{BenchManifest, Document, text};
+use crate::report::search::{Document as SearchDocument, Searched};
 use crate::wireshark::write_keys;
 
 /// Looks at each cell: odd, so that one is the median.
@@ -71,13 +75,65 @@ pub(super) struct Arguments {
     /// Compare with a stored --json run, and say which differences are larger than the noise
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+    /// Search the throughput under open-loop load instead (MLRsearch): without loss, with half a percent, or by RFC 2544
+    #[arg(long, value_name = "GOAL,…", value_delimiter = ',', conflicts_with_all = ["crypto_only", "layout", "baseline", "sample"])]
+    search: Vec<GoalName>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
+/// What `--search` looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum GoalName {
+    /// No loss, in most of five trials of a second
+    Ndr,
+    /// Half a percent of loss at the most, in most of five trials of a second
+    Pdr,
+    /// No loss in one trial of 60 seconds
+    Rfc2544,
+}
+
+impl GoalName {
+    const fn goal(self) -> Goal {
+        match self {
+            Self::Ndr => Goal::NDR,
+            Self::Pdr => Goal::PDR,
+            Self::Rfc2544 => Goal::RFC_2544,
+        }
+    }
+}
+
+/// `--search`: every cell that seals, by every goal.
+fn search_all(arguments: &Arguments, cells: &[Cell]) -> Result<(), Failure> {
+    let manifest = Manifest::here("real", None);
+    let (machine, pinned_core) = machine(arguments)?;
+    let mut runs = Vec::new();
+    // A packet can be opened but once, so open-loop load goes the other way.
+    for cell in cells.iter().filter(|cell| cell.kind.direction == Direction::Outbound) {
+        let mut load = Load::new(&cell.kind).map_err(Failure::Check)?;
+        let most = load.capacity(arguments.seconds).map_err(Failure::Check)?;
+        for goal in &arguments.search {
+            let found = search(&mut load, &goal.goal(), most / 100.0, most * 1.05).map_err(Failure::Check)?;
+            runs.push(Searched::new(&cell.kind, most, found));
+        }
+    }
+    if runs.is_empty() {
+        return Err(Failure::Input("--search offers packets to be sealed: --direction encap".to_owned()));
+    }
+    let manifest = BenchManifest { manifest, pinned_core, core_hz: machine.core_hz };
+    let document = SearchDocument::new(runs, manifest);
+    match arguments.json {
+        true => print(&document.json().map_err(|e| Failure::Check(e.to_string()))?),
+        false => print(&document.text()),
+    }
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let cells = cells(arguments)?;
+    if !arguments.search.is_empty() {
+        return search_all(arguments, &cells);
+    }
     let before = arguments.baseline.as_deref().map(baseline::read).transpose().map_err(Failure::Input)?;
     let manifest = Manifest::here("real", None);
     let (machine, pinned) = machine(arguments)?;

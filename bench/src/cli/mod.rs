@@ -2,6 +2,8 @@
 //! error and exit code 2.
 
 mod bench;
+mod compare;
+mod cores;
 mod esp;
 mod failover;
 mod interrupt;
@@ -67,6 +69,10 @@ enum Verb {
     Decap(esp::Arguments),
     /// Measure what a packet costs on one core, by transform, engine, size and direction
     Bench(Box<bench::Arguments>),
+    /// Put transforms side by side: latency and loss as the offered load grows
+    Compare(compare::Arguments),
+    /// Say how transforms scale over cores: measured, and beyond this machine modelled
+    Cores(cores::Arguments),
     /// Say where the time of a packet goes, stage by stage
     Profile(profile::Arguments),
     /// Print the JSON schema of a command's output, or the list of causes of loss
@@ -93,6 +99,8 @@ pub fn main() -> ExitCode {
         Some(Verb::Encap(arguments)) => esp::run(&arguments, esp::Verb::Encap),
         Some(Verb::Decap(arguments)) => esp::run(&arguments, esp::Verb::Decap),
         Some(Verb::Bench(arguments)) => bench::run(&arguments),
+        Some(Verb::Compare(arguments)) => compare::run(&arguments),
+        Some(Verb::Cores(arguments)) => cores::run(&arguments),
         Some(Verb::Profile(arguments)) => profile::run(&arguments),
         Some(Verb::Schema(arguments)) => schema::run(&arguments),
         None => failover::run(&before),

@@ -20,6 +20,12 @@ enum Name {
     /// `espalier.bench/1`, of bench
     #[value(alias = "espalier.bench/1")]
     Bench,
+    /// `espalier.compare/1`, of compare
+    #[value(alias = "espalier.compare/1")]
+    Compare,
+    /// `espalier.cores/1`, of cores
+    #[value(alias = "espalier.cores/1")]
+    Cores,
     /// `espalier.profile/1`, of profile
     #[value(alias = "espalier.profile/1")]
     Profile,
@@ -37,6 +43,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Name::Esp => schema(&schemars::schema_for!(Report)),
         Name::Failover => schema(&schemars::schema_for!(Document<'_>)),
         Name::Bench => schema(&schemars::schema_for!(crate::report::bench::Document)),
+        Name::Compare => schema(&schemars::schema_for!(crate::report::compare::Document)),
+        Name::Cores => schema(&schemars::schema_for!(crate::report::cores::Document)),
         Name::Profile => schema(&schemars::schema_for!(crate::report::profile::Document)),
         Name::Causes => {
             let mut text = String::new();

@@ -3,11 +3,14 @@
 pub mod clock;
 pub mod figures;
 pub mod ledger;
+pub mod load;
 pub mod outage;
 mod parts;
 pub mod phases;
 pub mod recording;
 pub mod rekeys;
 pub mod rig;
+pub mod scaling;
+pub mod search;
 pub mod stages;
 pub mod throughput;

@@ -2,8 +2,11 @@
 
 pub mod baseline;
 pub mod bench;
+pub mod compare;
+pub mod cores;
 pub mod document;
 pub mod profile;
 pub mod require;
+pub mod search;
 pub mod seeds;
 pub mod text;
