@@ -45,6 +45,11 @@ impl Goal {
     };
     /// Half a percent of loss.
     pub const PDR: Self = Self { name: "pdr", loss_ratio: 0.005, ..Self::NDR };
+    /// The same with other trials, five of them at a load.
+    pub fn with_trial(self, trial: Duration) -> Self {
+        Self { trial, sum: trial * 5, ..self }
+    }
+
     /// RFC 2544 section 26.1.
     pub const RFC_2544: Self = Self {
         name: "rfc2544",

@@ -60,19 +60,22 @@ impl Worker {
         let identification = self.security.next_identification();
         let sa = self.security.policies.at_mut(policy)?.outbound.as_mut()?;
         let outer = Outer { traffic_class: inner[1], df, identification };
-        let (link, outer_ip) = head.split_at_mut_checked(LINK)?;
-        link.copy_from_slice(&adjacency.link);
+        *head.first_chunk_mut()? = adjacency.link;
+        let outer_ip = head.get_mut(LINK..)?;
         sa.template.write_sized(outer_ip, outer, total);
         let (esp, iv) = outer_ip.get_mut(before..)?.split_at_mut_checked(HEADER_LEN)?;
-        esp[..4].copy_from_slice(&sa.spi.0.to_be_bytes());
-        esp[4..].copy_from_slice(&(seq as u32).to_be_bytes());
+        *esp.first_chunk_mut()? = (u64::from(sa.spi.0) << 32 | seq & 0xffff_ffff).to_be_bytes();
         if shape.random_iv {
             self.security.ivs.fill(iv);
-        } else if iv.len() == 8 {
-            iv.copy_from_slice(&seq.to_be_bytes());
+        } else if let Some(iv) = iv.first_chunk_mut() {
+            *iv = seq.to_be_bytes();
         }
-        end.get_mut(..padding)?.copy_from_slice(PADDING.get(..padding)?);
-        end.get_mut(padding..padding + 2)?.copy_from_slice(&[padding as u8, protocol::IPV4]);
+        // Where there is room for a whole row of padding, what is too much lies where the ICV will be.
+        match end.first_chunk_mut() {
+            Some(row) => *row = PADDING,
+            None => end.get_mut(..padding)?.copy_from_slice(PADDING.get(..padding)?),
+        }
+        *end.get_mut(padding..)?.first_chunk_mut()? = [padding as u8, protocol::IPV4];
         Some(Plan {
             at: (LINK + before) as u32,
             len: (total - before) as u32,

@@ -109,21 +109,22 @@ impl Template {
     /// The same over the front of a packet that will have `total` bytes.
     #[inline]
     pub fn write_sized(&self, packet: &mut [u8], outer: Outer, total: usize) {
-        let len = self.before_spi();
-        let Some(header) = packet.get_mut(..len) else { return };
-        header.copy_from_slice(&self.bytes[..len]);
-        if self.is_ipv4() {
+        if let Some(header) = packet.first_chunk_mut::<{ ipv4::HEADER_LEN }>().filter(|_| self.is_ipv4()) {
             let flags = if outer.df { ipv4::DF } else { 0 };
+            if let Some(own) = self.bytes.first_chunk() {
+                *header = *own;
+            }
             header[1] = outer.traffic_class;
             header[2..4].copy_from_slice(&(total as u16).to_be_bytes());
             header[4..6].copy_from_slice(&outer.identification.to_be_bytes());
             header[6..8].copy_from_slice(&flags.to_be_bytes());
-            let mut sum = checksum::add(self.sum, u16::from(outer.traffic_class));
-            sum = checksum::add(sum, total as u16);
-            sum = checksum::add(sum, outer.identification);
-            sum = checksum::add(sum, flags);
+            let class = u16::from(outer.traffic_class);
+            let sum = checksum::add_all([self.sum, class, total as u16, outer.identification, flags]);
             header[10..12].copy_from_slice(&(!sum).to_be_bytes());
-        } else {
+        } else if let Some(header) = packet.first_chunk_mut::<{ ipv6::HEADER_LEN }>() {
+            if let Some(own) = self.bytes.first_chunk() {
+                *header = *own;
+            }
             header[0] |= outer.traffic_class >> 4;
             header[1] |= outer.traffic_class << 4;
             header[4..6].copy_from_slice(&((total - ipv6::HEADER_LEN) as u16).to_be_bytes());

@@ -21,6 +21,12 @@ pub const fn add(a: u16, b: u16) -> u16 {
     fold(a as u64 + b as u64)
 }
 
+/// The sum of several.
+#[inline]
+pub fn add_all<const N: usize>(sums: [u16; N]) -> u16 {
+    fold(sums.iter().map(|sum| u64::from(*sum)).sum())
+}
+
 /// The checksum field for bytes whose own field is zero.
 #[inline]
 pub fn checksum(bytes: &[u8]) -> u16 {
@@ -34,11 +40,12 @@ pub const fn update(checksum: u16, old: u16, new: u16) -> u16 {
 }
 
 #[inline]
-const fn fold(mut total: u64) -> u16 {
-    while total > 0xffff {
-        total = (total & 0xffff) + (total >> 16);
-    }
-    total as u16
+/// Without a branch: whether a carry is left is as random as the bytes.
+const fn fold(total: u64) -> u16 {
+    let total = (total & 0xffff_ffff) + (total >> 32);
+    let total = (total & 0xffff) + ((total >> 16) & 0xffff) + (total >> 32);
+    let total = (total & 0xffff) + (total >> 16);
+    ((total & 0xffff) + (total >> 16)) as u16
 }
 
 #[cfg(test)]
