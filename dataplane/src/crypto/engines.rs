@@ -200,10 +200,14 @@ mod tests {
             assert_eq!(measured, EngineId::Library.engine().covers(*transform), "{transform}");
         }
         let auto = |t| Choice::Auto.engine(t).map(Engine::id);
-        let wide = EngineId::Simd.engine().covers(Transform::DesMd5);
-        let or_else = |id| Some(if wide { EngineId::Simd } else { id });
-        assert_eq!(auto(Transform::DesMd5), or_else(EngineId::Scalar));
-        assert_eq!(auto(Transform::Aes128Gcm), or_else(EngineId::Library));
+        let or_else = |t, id| Some(if EngineId::Simd.engine().covers(t) { EngineId::Simd } else { id });
+        for (transform, id) in [
+            (Transform::DesMd5, EngineId::Scalar),
+            (Transform::Aes128Gcm, EngineId::Library),
+            (Transform::Aes128Gmac, EngineId::Library),
+        ] {
+            assert_eq!(auto(transform), or_else(transform, id), "{transform}");
+        }
         assert_eq!(auto(Transform::ChaCha20Poly1305), Some(EngineId::Library));
     }
 }

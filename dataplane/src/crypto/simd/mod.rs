@@ -31,6 +31,8 @@ mod gcm;
 mod hash;
 #[cfg(target_arch = "x86_64")]
 mod separate;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 /// The engine.
 pub(super) struct Simd;
@@ -42,13 +44,22 @@ pub(super) enum Material {
     Separate(Box<separate::SeparateKey>),
     /// AES-GCM.
     Gcm(Box<gcm::GcmKey>),
+    /// AES-GMAC.
+    Gmac(Box<gcm::GcmKey>),
 }
 
 #[cfg(target_arch = "x86_64")]
 impl Material {
-    fn new(transform: Transform, direction: Direction, key: &[u8], auth_key: &[u8]) -> Option<Self> {
-        Some(match transform.integrity() {
-            Integrity::Combined => Self::Gcm(Box::new(gcm::GcmKey::new(key)?)),
+    fn new(
+        transform: Transform,
+        direction: Direction,
+        key: &[u8],
+        auth_key: &[u8],
+        esn: bool,
+    ) -> Option<Self> {
+        Some(match (transform.integrity(), transform.cipher()) {
+            (Integrity::Combined, Cipher::Aes128Gmac) => Self::Gmac(Box::new(gcm::GcmKey::new(key, esn)?)),
+            (Integrity::Combined, _) => Self::Gcm(Box::new(gcm::GcmKey::new(key, esn)?)),
             _ => Self::Separate(Box::new(separate::SeparateKey::new(transform, direction, key, auth_key)?)),
         })
     }
@@ -74,7 +85,7 @@ pub(super) enum Material {}
 
 #[cfg(not(target_arch = "x86_64"))]
 impl Material {
-    fn new(_: Transform, _: Direction, _: &[u8], _: &[u8]) -> Option<Self> {
+    fn new(_: Transform, _: Direction, _: &[u8], _: &[u8], _: bool) -> Option<Self> {
         None
     }
 }
@@ -85,8 +96,12 @@ impl Engine for Simd {
     }
 
     fn covers(&self, transform: Transform) -> bool {
-        let kernel = !matches!(transform.cipher(), Cipher::Aes128Gmac | Cipher::ChaCha20Poly1305);
-        kernel && cpu::level() == cpu::Level::Avx512
+        let least = match (transform.integrity(), transform.cipher()) {
+            (_, Cipher::ChaCha20Poly1305) => return false,
+            (Integrity::Combined, _) => cpu::Level::Avx2,
+            _ => cpu::Level::Avx512,
+        };
+        cpu::level() >= least
     }
 
     fn key(
@@ -100,7 +115,7 @@ impl Engine for Simd {
         check_lengths(transform, key, auth_key)?;
         let material = Some(transform)
             .filter(|t| self.covers(*t))
-            .and_then(|t| Material::new(t, direction, key, auth_key))
+            .and_then(|t| Material::new(t, direction, key, auth_key, esn))
             .ok_or(KeyError::NotCovered { engine: self.id(), transform })?;
         Ok(Key { transform, esn, direction, material: super::Material::Simd(material) })
     }
