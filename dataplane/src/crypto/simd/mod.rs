@@ -22,6 +22,8 @@ use super::{Engine, EngineId, Job, Key, KeyError, check_lengths};
 mod aes;
 #[cfg(target_arch = "x86_64")]
 mod aes_cbc;
+#[cfg(target_arch = "x86_64")]
+mod chacha;
 mod cpu;
 #[cfg(target_arch = "x86_64")]
 mod des;
@@ -46,6 +48,8 @@ pub(super) enum Material {
     Gcm(Box<gcm::GcmKey>),
     /// AES-GMAC.
     Gmac(Box<gcm::GcmKey>),
+    /// ChaCha20-Poly1305.
+    ChaCha(Box<chacha::ChaChaKey>),
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -59,6 +63,9 @@ impl Material {
     ) -> Option<Self> {
         Some(match (transform.integrity(), transform.cipher()) {
             (Integrity::Combined, Cipher::Aes128Gmac) => Self::Gmac(Box::new(gcm::GcmKey::new(key, esn)?)),
+            (Integrity::Combined, Cipher::ChaCha20Poly1305) => {
+                Self::ChaCha(Box::new(chacha::ChaChaKey::new(key)?))
+            }
             (Integrity::Combined, _) => Self::Gcm(Box::new(gcm::GcmKey::new(key, esn)?)),
             _ => Self::Separate(Box::new(separate::SeparateKey::new(transform, direction, key, auth_key)?)),
         })
@@ -96,9 +103,8 @@ impl Engine for Simd {
     }
 
     fn covers(&self, transform: Transform) -> bool {
-        let least = match (transform.integrity(), transform.cipher()) {
-            (_, Cipher::ChaCha20Poly1305) => return false,
-            (Integrity::Combined, _) => cpu::Level::Avx2,
+        let least = match transform.integrity() {
+            Integrity::Combined => cpu::Level::Avx2,
             _ => cpu::Level::Avx512,
         };
         cpu::level() >= least
@@ -124,12 +130,14 @@ impl Engine for Simd {
     fn seal(&self, jobs: &mut [Job<'_>]) {
         separate::seal(jobs);
         gcm::run::<true>(jobs);
+        chacha::run::<true>(jobs);
     }
 
     #[cfg(target_arch = "x86_64")]
     fn open(&self, jobs: &mut [Job<'_>]) {
         separate::open(jobs);
         gcm::run::<false>(jobs);
+        chacha::run::<false>(jobs);
     }
 
     #[cfg(not(target_arch = "x86_64"))]

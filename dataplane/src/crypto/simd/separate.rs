@@ -44,7 +44,7 @@ impl SeparateKey {
 fn separate<'a>(job: &Job<'a>) -> Option<&'a SeparateKey> {
     match material(job)? {
         Material::Separate(key) => Some(key),
-        Material::Gcm(_) | Material::Gmac(_) => None,
+        Material::Gcm(_) | Material::Gmac(_) | Material::ChaCha(_) => None,
     }
 }
 

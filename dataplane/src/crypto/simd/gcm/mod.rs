@@ -20,7 +20,6 @@ use super::super::Job;
 use super::wide::{Four, Kernel, One, Two, Wide};
 use super::{cpu, is_outbound, material};
 pub(in super::super) use key::GcmKey;
-use key::load;
 use sums::Sums;
 
 /// Counts of registers of short packets.

@@ -24,6 +24,7 @@ use super::super::layout::Parts;
 use super::super::scalar::mac::MacKey;
 use super::separate::mac;
 use lanes::{Algorithm, Message};
+pub(super) use transpose::quarters;
 
 /// The most lanes that an algorithm has.
 const LANES_MAX: usize = 32;

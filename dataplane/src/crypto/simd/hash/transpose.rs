@@ -46,7 +46,7 @@ pub(super) unsafe fn words32(next: &mut [*const u8; 16], swap: bool) -> [__m512i
 /// transposition of quarters.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn quarters(rows: &[__m512i; 16]) -> [__m512i; 16] {
+pub(in super::super) fn quarters(rows: &[__m512i; 16]) -> [__m512i; 16] {
     let mut words = *rows;
     for n in 0..4 {
         let [a, b, c, d] = [rows[n], rows[n + 4], rows[n + 8], rows[n + 12]];
