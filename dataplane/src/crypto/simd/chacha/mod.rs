@@ -7,6 +7,7 @@
 //! ```
 
 mod cipher;
+mod ifma;
 mod poly;
 
 use std::hint::black_box;
@@ -14,7 +15,7 @@ use std::hint::black_box;
 use zeroize::Zeroize;
 
 use super::super::Job;
-use super::{is_outbound, material};
+use super::{cpu, is_outbound, material};
 use cipher::Stream;
 use poly::{OneTime, Text};
 
@@ -79,10 +80,7 @@ impl Packet<'_> {
     }
 
     fn text(&self) -> Text<'_> {
-        let bytes = &self.bytes[16..];
-        let aad_len = if self.esn.is_some() { 12 } else { 8 };
-        let lengths = aad_len | (bytes.len() as u128) << 64;
-        Text { aad: self.aad(), bytes, lengths: lengths.to_le_bytes() }
+        Text::new(self.aad(), if self.esn.is_some() { 12 } else { 8 }, &self.bytes[16..])
     }
 }
 
@@ -134,20 +132,22 @@ fn round<const SEAL: bool>(packets: &mut [Option<Packet<'_>>]) {
 
 /// Write the tags, or compare them.
 fn tags<const SEAL: bool>(packets: &mut [Option<Packet<'_>>], keys: &[OneTime; ROUND]) {
-    for (packets, keys) in packets.chunks_mut(poly::ABREAST).zip(keys.chunks(poly::ABREAST)) {
-        let mut texts = [Text::NONE; poly::ABREAST];
-        for (text, packet) in texts.iter_mut().zip(packets.iter().flatten()) {
-            *text = packet.text();
-        }
-        let tags = poly::tags(&texts, keys);
-        for (packet, tag) in packets.iter_mut().flatten().zip(tags) {
-            *packet.verified = if SEAL {
-                *packet.icv = tag;
-                true
-            } else {
-                // The comparison is one of whole numbers: it takes the same time wherever they differ.
-                black_box(u128::from_ne_bytes(*packet.icv) ^ u128::from_ne_bytes(tag)) == 0
-            };
-        }
+    let mut texts = [Text::NONE; ROUND];
+    for (text, packet) in texts.iter_mut().zip(packets.iter().flatten()) {
+        *text = packet.text();
+    }
+    let (mut tags, count) = ([[0; 16]; ROUND], packets.len());
+    match count >= ifma::WORTH && cpu::level() == cpu::Level::Avx512 {
+        true => ifma::tags(&texts[..count], &keys[..count], &mut tags[..count]),
+        false => poly::tags(&texts[..count], &keys[..count], &mut tags[..count]),
+    }
+    for (packet, tag) in packets.iter_mut().flatten().zip(tags) {
+        *packet.verified = if SEAL {
+            *packet.icv = tag;
+            true
+        } else {
+            // The comparison is one of whole numbers: it takes the same time wherever they differ.
+            black_box(u128::from_ne_bytes(*packet.icv) ^ u128::from_ne_bytes(tag)) == 0
+        };
     }
 }
