@@ -4,11 +4,13 @@
 //! ```text
 //! seal:  jobs -> cipher (des: 64 blocks abreast, aes_cbc: 16 packets or blocks) -> hash (16 or 32 messages) -> ICVs
 //! open:  jobs -> hash -> those that are authentic -> cipher
-//! gcm:   both at once, packet after packet, four blocks a register
+//! gcm:   both at once; one, two or four blocks a register, short packets four abreast
+//! chacha: 8 or 16 blocks of whatever packets, 2 or 16 packets' Poly1305
 //! ```
 //!
 //! A key is large, as it holds what makes a packet cheap: 128 bytes of hash states beside those of `scalar`, 512 or 1536
-//! for DES and 3DES, 248 for AES-CBC, 2688 for GCM. A million SAs of aes128-gcm are 2.7 GB of keys for each direction.
+//! for DES and 3DES, 248 for AES-CBC, 6080 for GCM, of which a packet touches what its length needs. A million SAs of
+//! aes128-gcm are 6.1 GB of keys for each direction.
 //!
 //! Kernels live in a module for each cipher and hash; a transform without one is not covered, and goes to another
 //! engine. Which CPU has what is `cpu`'s to say.
@@ -70,6 +72,11 @@ impl Material {
             _ => Self::Separate(Box::new(separate::SeparateKey::new(transform, direction, key, auth_key)?)),
         })
     }
+}
+
+/// Whether this CPU has the widest registers that there are kernels for.
+pub(super) fn widest() -> bool {
+    cpu::level() == cpu::Level::Avx512
 }
 
 /// This engine's key of a job.

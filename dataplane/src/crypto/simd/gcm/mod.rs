@@ -12,6 +12,8 @@ mod key;
 mod long;
 mod short;
 mod sums;
+#[cfg(test)]
+mod tests;
 
 use std::arch::x86_64::*;
 use std::hint::black_box;
