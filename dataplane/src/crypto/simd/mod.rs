@@ -110,9 +110,11 @@ impl Engine for Simd {
     }
 
     fn covers(&self, transform: Transform) -> bool {
-        let least = match transform.integrity() {
-            Integrity::Combined => cpu::Level::Avx2,
-            _ => cpu::Level::Avx512,
+        let least = match (transform.cipher(), transform.integrity()) {
+            (Cipher::DesCbc | Cipher::TripleDesCbc, _) | (_, Integrity::Sha384 | Integrity::Sha512) => {
+                cpu::Level::Avx512
+            }
+            _ => cpu::Level::Avx2,
         };
         cpu::level() >= least
     }

@@ -73,8 +73,8 @@ fn aes_texts<'j>(jobs: &'j mut [Job<'_>], rounds: usize) -> impl Iterator<Item =
     jobs.iter_mut().filter(|job| job.verified).filter_map(move |job| {
         let key = aes(job).filter(|key| rounds == 0 || key.rounds == rounds)?;
         let authed = Parts::new(job.key.transform, job.bytes)?.authed;
-        let (head, bytes) = authed.split_at_mut_checked(24)?;
-        Some(aes_cbc::Text { key, iv: *head.last_chunk()?, bytes })
+        let bytes = authed.get_mut(8..).filter(|bytes| bytes.len() >= 16)?;
+        Some(aes_cbc::Text { key, bytes })
     })
 }
 

@@ -69,6 +69,18 @@ pub(super) trait Wide: Copy {
     fn add32(self, b: Self) -> Self;
     fn aes(self, key: Self) -> Self;
     fn aes_last(self, key: Self) -> Self;
+    fn unaes(self, key: Self) -> Self;
+    fn unaes_last(self, key: Self) -> Self;
+    /// As many blocks as it has, each from a place of its own.
+    ///
+    /// # Safety
+    /// So many pointers, each with 16 bytes to be read.
+    unsafe fn gather(at: &[*mut u8]) -> Self;
+    /// And back to them.
+    ///
+    /// # Safety
+    /// So many pointers, each with 16 bytes to be written.
+    unsafe fn scatter(self, at: &[*mut u8]);
     /// Bytes of each block in another order, or zeros.
     fn order(self, by: Self) -> Self;
     /// Carry-less products of a half of each block by a half of another.
@@ -167,6 +179,8 @@ impl Wide for Four {
         add32(x, b: Self) -> Self = Self(_mm512_add_epi32(x, b.0));
         aes(x, key: Self) -> Self = Self(_mm512_aesenc_epi128(x, key.0));
         aes_last(x, key: Self) -> Self = Self(_mm512_aesenclast_epi128(x, key.0));
+        unaes(x, key: Self) -> Self = Self(_mm512_aesdec_epi128(x, key.0));
+        unaes_last(x, key: Self) -> Self = Self(_mm512_aesdeclast_epi128(x, key.0));
         order(x, by: Self) -> Self = Self(_mm512_shuffle_epi8(x, by.0));
         swapped(x) -> Self = Self(_mm512_shuffle_epi32::<0x4e>(x));
     }
@@ -175,6 +189,28 @@ impl Wide for Four {
     fn product<const HALVES: i32>(self, b: Self) -> Self {
         // SAFETY: as above.
         unsafe { Self(_mm512_clmulepi64_epi128::<HALVES>(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn gather(at: &[*mut u8]) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            let x = _mm512_castsi128_si512(_mm_loadu_si128(at[0].cast()));
+            let x = _mm512_inserti32x4::<1>(x, _mm_loadu_si128(at[1].cast()));
+            let x = _mm512_inserti32x4::<2>(x, _mm_loadu_si128(at[2].cast()));
+            Self(_mm512_inserti32x4::<3>(x, _mm_loadu_si128(at[3].cast())))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scatter(self, at: &[*mut u8]) {
+        // SAFETY: the caller's.
+        unsafe {
+            _mm_storeu_si128(at[0].cast(), _mm512_castsi512_si128(self.0));
+            _mm_storeu_si128(at[1].cast(), _mm512_extracti32x4_epi32::<1>(self.0));
+            _mm_storeu_si128(at[2].cast(), _mm512_extracti32x4_epi32::<2>(self.0));
+            _mm_storeu_si128(at[3].cast(), _mm512_extracti32x4_epi32::<3>(self.0));
+        }
     }
 
     #[inline(always)]
@@ -232,6 +268,8 @@ impl Wide for Two {
         add32(x, b: Self) -> Self = Self(_mm256_add_epi32(x, b.0));
         aes(x, key: Self) -> Self = Self(_mm256_aesenc_epi128(x, key.0));
         aes_last(x, key: Self) -> Self = Self(_mm256_aesenclast_epi128(x, key.0));
+        unaes(x, key: Self) -> Self = Self(_mm256_aesdec_epi128(x, key.0));
+        unaes_last(x, key: Self) -> Self = Self(_mm256_aesdeclast_epi128(x, key.0));
         order(x, by: Self) -> Self = Self(_mm256_shuffle_epi8(x, by.0));
         swapped(x) -> Self = Self(_mm256_shuffle_epi32::<0x4e>(x));
     }
@@ -240,6 +278,24 @@ impl Wide for Two {
     fn product<const HALVES: i32>(self, b: Self) -> Self {
         // SAFETY: as above.
         unsafe { Self(_mm256_clmulepi64_epi128::<HALVES>(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn gather(at: &[*mut u8]) -> Self {
+        // SAFETY: the caller's.
+        unsafe {
+            let x = _mm256_castsi128_si256(_mm_loadu_si128(at[0].cast()));
+            Self(_mm256_inserti128_si256::<1>(x, _mm_loadu_si128(at[1].cast())))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scatter(self, at: &[*mut u8]) {
+        // SAFETY: the caller's.
+        unsafe {
+            _mm_storeu_si128(at[0].cast(), _mm256_castsi256_si128(self.0));
+            _mm_storeu_si128(at[1].cast(), _mm256_extracti128_si256::<1>(self.0));
+        }
     }
 
     #[inline(always)]
@@ -301,6 +357,8 @@ impl Wide for One {
         add32(x, b: Self) -> Self = Self(_mm_add_epi32(x, b.0));
         aes(x, key: Self) -> Self = Self(_mm_aesenc_si128(x, key.0));
         aes_last(x, key: Self) -> Self = Self(_mm_aesenclast_si128(x, key.0));
+        unaes(x, key: Self) -> Self = Self(_mm_aesdec_si128(x, key.0));
+        unaes_last(x, key: Self) -> Self = Self(_mm_aesdeclast_si128(x, key.0));
         order(x, by: Self) -> Self = Self(_mm_shuffle_epi8(x, by.0));
         swapped(x) -> Self = Self(_mm_shuffle_epi32::<0x4e>(x));
     }
@@ -309,6 +367,18 @@ impl Wide for One {
     fn product<const HALVES: i32>(self, b: Self) -> Self {
         // SAFETY: as above.
         unsafe { Self(_mm_clmulepi64_si128::<HALVES>(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn gather(at: &[*mut u8]) -> Self {
+        // SAFETY: the caller's.
+        unsafe { Self::load(at[0]) }
+    }
+
+    #[inline(always)]
+    unsafe fn scatter(self, at: &[*mut u8]) {
+        // SAFETY: the caller's.
+        unsafe { self.store(at[0]) };
     }
 
     #[inline(always)]

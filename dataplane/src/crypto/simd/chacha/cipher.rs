@@ -214,8 +214,11 @@ fn eight(rows: &[Row; 16], places: &mut [Option<&mut [u8]>]) {
         // SAFETY: 32 aligned bytes of 64.
         *x = _mm256_add_epi32(*x, unsafe { _mm256_load_si256(row.0.as_ptr().cast()) });
     }
-    let (low, high) = x.split_at(8);
-    let halves = [transposed8(low), transposed8(high)];
+    let mut halves = [[_mm256_setzero_si256(); 8]; 2];
+    for (n, half) in halves.iter_mut().enumerate() {
+        half.copy_from_slice(&x[8 * n..8 * n + 8]);
+        *half = super::super::hash::eighths(half);
+    }
     for (lane, place) in places.iter_mut().enumerate() {
         let Some(place) = place.take() else { continue };
         match place.as_chunks_mut::<32>() {
@@ -266,29 +269,4 @@ fn add_part(place: &mut [u8], block: __m256i) {
     for (byte, key) in rest.iter_mut().zip(word.to_le_bytes()) {
         *byte ^= key;
     }
-}
-
-/// 8 x 8 words over eight registers.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn transposed8(rows: &[__m256i]) -> [__m256i; 8] {
-    let mut by_two = [_mm256_setzero_si256(); 8];
-    for n in 0..4 {
-        let (a, b) = (rows[2 * n], rows[2 * n + 1]);
-        (by_two[2 * n], by_two[2 * n + 1]) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
-    }
-    let mut by_four = by_two;
-    for n in 0..2 {
-        let [a, b, c, d] = [by_two[4 * n], by_two[4 * n + 1], by_two[4 * n + 2], by_two[4 * n + 3]];
-        by_four[4 * n] = _mm256_unpacklo_epi64(a, c);
-        by_four[4 * n + 1] = _mm256_unpackhi_epi64(a, c);
-        by_four[4 * n + 2] = _mm256_unpacklo_epi64(b, d);
-        by_four[4 * n + 3] = _mm256_unpackhi_epi64(b, d);
-    }
-    let mut lanes = by_four;
-    for n in 0..4 {
-        lanes[n] = _mm256_permute2x128_si256::<0x20>(by_four[n], by_four[n + 4]);
-        lanes[n + 4] = _mm256_permute2x128_si256::<0x31>(by_four[n], by_four[n + 4]);
-    }
-    lanes
 }

@@ -98,6 +98,22 @@ impl Wide for Quartet {
     fn aes_last(self, key: Self) -> Self {
         each!(n => self.0[n].aes_last(key.0[n]))
     }
+    fn unaes(self, key: Self) -> Self {
+        each!(n => self.0[n].unaes(key.0[n]))
+    }
+    fn unaes_last(self, key: Self) -> Self {
+        each!(n => self.0[n].unaes_last(key.0[n]))
+    }
+    unsafe fn gather(at: &[*mut u8]) -> Self {
+        // SAFETY: the caller's.
+        each!(n => unsafe { One::load(at[n]) })
+    }
+    unsafe fn scatter(self, at: &[*mut u8]) {
+        for (block, at) in self.0.iter().zip(at) {
+            // SAFETY: the caller's.
+            unsafe { block.store(*at) };
+        }
+    }
     fn order(self, by: Self) -> Self {
         each!(n => self.0[n].order(by.0[n]))
     }

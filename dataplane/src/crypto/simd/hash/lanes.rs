@@ -8,8 +8,10 @@ use super::{HmacKey, LANES_MAX, State, Task};
 
 /// A hash function over lanes.
 pub(super) trait Algorithm {
-    /// Bytes of a word of its state: the lanes of a register are 64 / `WORD`.
+    /// Bytes of a word of its state.
     const WORD: usize;
+    /// Lanes of a register.
+    const LANES: usize;
     /// Registers of lanes that are worked on together.
     const GROUPS: usize;
     /// Bytes of a block.
@@ -26,7 +28,7 @@ pub(super) trait Algorithm {
     /// Hash `steps` blocks of each lane. `next` points to a lane's block and is moved to the one behind the last.
     ///
     /// # Safety
-    /// The CPU has AVX-512 F and BW; `next` has `GROUPS` times as many places as a register lanes, or fewer whole
+    /// The CPU has the instructions of the lanes; `next` has `GROUPS` times as many places as a register lanes, or fewer whole
     /// registers of them, each with `steps` blocks to be read.
     unsafe fn blocks(states: &mut [State], next: &mut [*const u8], steps: usize);
 }
@@ -79,7 +81,7 @@ pub(super) fn run<'a, A: Algorithm>(task: Task, mut messages: impl Iterator<Item
         tails: tails.as_mut_ptr(),
         states: [State::ZERO; 2],
     };
-    let width = 64 / A::WORD;
+    let width = A::LANES;
     loop {
         let mut busy = 0;
         for lane in 0..A::GROUPS * width {
@@ -110,7 +112,7 @@ impl<'a> Lanes<'a> {
                 *next = any;
             }
         }
-        // SAFETY: keys of this engine are made only where `covers` found AVX-512; each lane has `steps` blocks left in
+        // SAFETY: keys of this engine are made only where `covers` found the CPU to have them; each lane has `steps` blocks left in
         // the message or the tail that `advance` pointed it to, and both live as long as the phase.
         unsafe { A::blocks(&mut self.states, &mut self.next[..used], steps) };
         for left in self.left[..used].iter_mut().filter(|left| **left > 0) {
@@ -188,7 +190,7 @@ impl<'a> Lanes<'a> {
 
 /// A lane begins with these words.
 fn load<A: Algorithm>(states: &mut [State; 2], lane: usize, words: &[u8; 64]) {
-    let (state, at) = (&mut states[lane * A::WORD / 64], lane * A::WORD % 64);
+    let (state, at) = (&mut states[lane / A::LANES], lane % A::LANES * A::WORD);
     for (row, word) in state.0.iter_mut().zip(words.chunks_exact(A::WORD)) {
         row[at..at + A::WORD].copy_from_slice(word);
     }
@@ -196,7 +198,7 @@ fn load<A: Algorithm>(states: &mut [State; 2], lane: usize, words: &[u8; 64]) {
 
 /// A lane's words, one after the other.
 fn words<A: Algorithm>(states: &[State; 2], lane: usize) -> [u8; 64] {
-    let (state, at, mut words) = (&states[lane * A::WORD / 64], lane * A::WORD % 64, [0; 64]);
+    let (state, at, mut words) = (&states[lane / A::LANES], lane % A::LANES * A::WORD, [0; 64]);
     for (row, word) in state.0.iter().zip(words.chunks_exact_mut(A::WORD)) {
         word.copy_from_slice(&row[at..at + A::WORD]);
     }
@@ -248,8 +250,8 @@ pub(super) fn keyed<A: Algorithm>(key: &[u8]) -> Option<[[u8; 64]; 2]> {
     }
     let mut next = [blocks[0].as_ptr(); LANES_MAX];
     next[1] = blocks[1].as_ptr();
-    // SAFETY: only asked for where `covers` found AVX-512; every lane has one block.
-    unsafe { A::blocks(&mut states, &mut next[..64 / A::WORD], 1) };
+    // SAFETY: only asked for where `covers` found the CPU to have these lanes; every lane has one block.
+    unsafe { A::blocks(&mut states, &mut next[..A::LANES], 1) };
     blocks.zeroize();
     Some([words::<A>(&states, 0), words::<A>(&states, 1)])
 }
