@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use super::State;
 use super::lanes::Algorithm;
+use super::rows::{load, store};
 use super::transpose::bytes;
 use super::words::{Body, Words};
 
@@ -30,10 +31,14 @@ impl<V: Words> Algorithm for Md5<V> {
     const WORD: usize = 4;
     const LANES: usize = V::LANES;
     const GROUPS: usize = 2;
+    const OUTER: bool = true;
     const BLOCK: usize = 64;
     const DIGEST_WORDS: usize = 4;
     const BIG_ENDIAN: bool = false;
-    const WORTH: usize = 2;
+
+    fn worth() -> usize {
+        2
+    }
 
     fn initial() -> [u8; 64] {
         bytes([0x6745_2301u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476].map(u32::to_ne_bytes))
@@ -46,6 +51,40 @@ impl<V: Words> Algorithm for Md5<V> {
                 true => V::call(Blocks::<'_, 2> { states, next, steps }),
                 false => V::call(Blocks::<'_, 1> { states, next, steps }),
             }
+        }
+    }
+
+    unsafe fn outer(states: &mut [State], keys: &[State]) {
+        // SAFETY: the caller's.
+        unsafe { V::call(Outer { states, keys }) };
+    }
+}
+
+/// The digests in all lanes of both registers become those of HMAC's outer hash.
+struct Outer<'a> {
+    states: &'a mut [State],
+    /// The states behind the outer keys' blocks.
+    keys: &'a [State],
+}
+
+impl Body for Outer<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Words>(self) {
+        let Self { states, keys } = self;
+        let zero = V::all(0);
+        let (mut state, mut w) = ([[zero; 4]; 2], [[zero; 16]; 2]);
+        for g in 0..2 {
+            let (inner, key) = (load::<V>(&states[g], 4), load::<V>(&keys[g], 4));
+            w[g][..4].copy_from_slice(&inner[..4]);
+            w[g][4] = V::all(0x80);
+            w[g][14] = V::all(8 * (64 + 16));
+            state[g].copy_from_slice(&key[..4]);
+        }
+        compress(&mut state, &w);
+        for g in 0..2 {
+            let mut rows = [zero; 8];
+            rows[..4].copy_from_slice(&state[g]);
+            store(&rows, &mut states[g], 4);
         }
     }
 }

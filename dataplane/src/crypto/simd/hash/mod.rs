@@ -7,8 +7,10 @@
 //!
 //! Where few messages come together, `scalar` is faster (it has SHA-NI) and gets them.
 
+mod even;
 mod lanes;
 mod md5;
+mod rows;
 mod sha1;
 mod sha2;
 mod sha2_32;
@@ -135,8 +137,8 @@ fn messages<'j>(
 }
 
 fn some<'j, A: Algorithm>(task: Task, count: usize, messages: impl Iterator<Item = Message<'j>>) {
-    if count >= A::WORTH {
-        return lanes::run::<A>(task, messages);
+    if count >= A::worth() {
+        return even::run::<A>(task, messages);
     }
     for Message { key, authed, esn, icv, verified } in messages {
         *verified = match task {

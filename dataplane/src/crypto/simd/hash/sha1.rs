@@ -4,8 +4,9 @@ use std::marker::PhantomData;
 
 use super::State;
 use super::lanes::Algorithm;
+use super::rows::{Blocks, Compress, Outer};
 use super::transpose::bytes;
-use super::words::{Body, Words};
+use super::words::Words;
 
 /// Words of the state.
 const ROWS: usize = 5;
@@ -16,10 +17,14 @@ impl<V: Words> Algorithm for Sha1<V> {
     const WORD: usize = 4;
     const LANES: usize = V::LANES;
     const GROUPS: usize = 1;
+    const OUTER: bool = true;
     const BLOCK: usize = 64;
     const DIGEST_WORDS: usize = 5;
     const BIG_ENDIAN: bool = true;
-    const WORTH: usize = 5;
+
+    fn worth() -> usize {
+        5
+    }
 
     fn initial() -> [u8; 64] {
         let words = [0x6745_2301u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
@@ -28,41 +33,29 @@ impl<V: Words> Algorithm for Sha1<V> {
 
     unsafe fn blocks(states: &mut [State], next: &mut [*const u8], steps: usize) {
         // SAFETY: the caller's.
-        unsafe { V::call(Blocks { states, next, steps }) };
+        unsafe { V::call(Blocks { state: &mut states[0], next, steps, rounds: PhantomData::<Rounds> }) };
+    }
+
+    unsafe fn outer(states: &mut [State], keys: &[State]) {
+        // SAFETY: the caller's.
+        unsafe { V::call(Outer { state: &mut states[0], keys: &keys[0], rounds: PhantomData::<Rounds> }) };
     }
 }
 
-/// Hash `steps` blocks of each lane.
-struct Blocks<'a> {
-    states: &'a mut [State],
-    next: &'a mut [*const u8],
-    steps: usize,
-}
+struct Rounds;
 
-impl Body for Blocks<'_> {
+impl Compress for Rounds {
+    const ROWS: usize = ROWS;
+
     #[inline(always)]
-    unsafe fn run<V: Words>(self) {
-        let Self { states, next, steps } = self;
-        let mut rows = [V::all(0); ROWS];
-        for n in 0..ROWS {
-            // SAFETY: a row of a state.
-            rows[n] = unsafe { V::load(states[0].0[n].as_ptr()) };
-        }
-        for _ in 0..steps {
-            // SAFETY: the caller's: each pointer has `steps` blocks to be read.
-            let mut w = unsafe { V::blocks(next, true) };
-            compress(&mut rows, &mut w);
-        }
-        for n in 0..ROWS {
-            // SAFETY: a row of a state.
-            unsafe { rows[n].store(states[0].0[n].as_mut_ptr()) };
-        }
+    fn compress<V: Words>(rows: &mut [V; 8], w: &mut [V; 16]) {
+        compress(rows, w);
     }
 }
 
 #[inline(always)]
-fn compress<V: Words>(rows: &mut [V; ROWS], w: &mut [V; 16]) {
-    let [mut a, mut b, mut c, mut d, mut e] = *rows;
+fn compress<V: Words>(rows: &mut [V; 8], w: &mut [V; 16]) {
+    let [mut a, mut b, mut c, mut d, mut e, ..] = *rows;
     // e += f(b, c, d) + k + w + a turned by 5; b is turned by 30.
     macro_rules! round {
         ($f:literal, $k:literal, $n:expr, $a:ident $b:ident $c:ident $d:ident $e:ident) => {
@@ -98,6 +91,7 @@ fn compress<V: Words>(rows: &mut [V; ROWS], w: &mut [V; 16]) {
     twenty!(0x96, 0x6ed9_eba1u32, 20usize);
     twenty!(0xe8, 0x8f1b_bcdcu32, 40usize);
     twenty!(0x96, 0xca62_c1d6u32, 60usize);
-    let [p, q, r, s, t] = *rows;
-    *rows = [p.add(a), q.add(b), r.add(c), s.add(d), t.add(e)];
+    for (row, new) in rows.iter_mut().zip([a, b, c, d, e]) {
+        *row = row.add(new);
+    }
 }

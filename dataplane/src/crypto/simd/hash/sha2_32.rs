@@ -4,8 +4,9 @@ use std::marker::PhantomData;
 
 use super::State;
 use super::lanes::Algorithm;
+use super::rows::{Blocks, Compress, Outer};
 use super::transpose::bytes;
-use super::words::{Body, Words};
+use super::words::Words;
 
 /// Words of the state.
 const ROWS: usize = 8;
@@ -39,10 +40,15 @@ impl<V: Words> Algorithm for Sha256<V> {
     const WORD: usize = 4;
     const LANES: usize = V::LANES;
     const GROUPS: usize = 1;
+    const OUTER: bool = true;
     const BLOCK: usize = 64;
     const DIGEST_WORDS: usize = 8;
     const BIG_ENDIAN: bool = true;
-    const WORTH: usize = 6;
+
+    fn worth() -> usize {
+        // Eight lanes are no faster than the instructions for it, which `scalar` uses.
+        if V::LANES == 8 && std::arch::is_x86_feature_detected!("sha") { usize::MAX } else { 6 }
+    }
 
     fn initial() -> [u8; 64] {
         bytes(SHA256.map(u32::to_ne_bytes))
@@ -50,35 +56,23 @@ impl<V: Words> Algorithm for Sha256<V> {
 
     unsafe fn blocks(states: &mut [State], next: &mut [*const u8], steps: usize) {
         // SAFETY: the caller's.
-        unsafe { V::call(Blocks { states, next, steps }) };
+        unsafe { V::call(Blocks { state: &mut states[0], next, steps, rounds: PhantomData::<Rounds> }) };
+    }
+
+    unsafe fn outer(states: &mut [State], keys: &[State]) {
+        // SAFETY: the caller's.
+        unsafe { V::call(Outer { state: &mut states[0], keys: &keys[0], rounds: PhantomData::<Rounds> }) };
     }
 }
 
-/// Hash `steps` blocks of each lane.
-struct Blocks<'a> {
-    states: &'a mut [State],
-    next: &'a mut [*const u8],
-    steps: usize,
-}
+struct Rounds;
 
-impl Body for Blocks<'_> {
+impl Compress for Rounds {
+    const ROWS: usize = ROWS;
+
     #[inline(always)]
-    unsafe fn run<V: Words>(self) {
-        let Self { states, next, steps } = self;
-        let mut rows = [V::all(0); ROWS];
-        for n in 0..ROWS {
-            // SAFETY: a row of a state.
-            rows[n] = unsafe { V::load(states[0].0[n].as_ptr()) };
-        }
-        for _ in 0..steps {
-            // SAFETY: the caller's: each pointer has `steps` blocks to be read.
-            let mut w = unsafe { V::blocks(next, true) };
-            compress(&mut rows, &mut w);
-        }
-        for n in 0..ROWS {
-            // SAFETY: a row of a state.
-            unsafe { rows[n].store(states[0].0[n].as_mut_ptr()) };
-        }
+    fn compress<V: Words>(rows: &mut [V; 8], w: &mut [V; 16]) {
+        compress(rows, w);
     }
 }
 
