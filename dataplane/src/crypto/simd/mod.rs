@@ -2,7 +2,7 @@
 //! serial ciphers and hashes of one packet run beside those of others.
 //!
 //! ```text
-//! seal:  jobs -> cipher (des: 64 blocks abreast, aes_cbc: 16 packets or blocks) -> hash (16 or 32 messages) -> ICVs
+//! seal:  jobs -> cipher (des: 64 blocks abreast, aes_cbc: 8 or 16 packets) -> hash (8 to 32 messages) -> ICVs
 //! open:  jobs -> hash -> those that are authentic -> cipher
 //! gcm:   both at once; one, two or four blocks a register, short packets four abreast
 //! chacha: 8 or 16 blocks of whatever packets, 2 or 16 packets' Poly1305
