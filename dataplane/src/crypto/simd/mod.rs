@@ -15,6 +15,11 @@
 //! Kernels live in a module for each cipher and hash; a transform without one is not covered, and goes to another
 //! engine. Which CPU has what is `cpu`'s to say.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "kernels take arrays of registers apart by number, several at once"
+)]
+
 use espalier_wire::plane::Direction;
 use espalier_wire::{Cipher, Integrity, Transform};
 

@@ -141,7 +141,8 @@ fn check<V: Wide>(transform: Transform, lens: &[usize], rounds: usize) {
     let secret: Vec<u8> = (0..200).map(|n| (n * n / 3 + rounds) as u8).collect();
     let keys = |id: EngineId, direction| -> Vec<Key> {
         let key = |n: usize| &secret[n..n + transform.key_len()];
-        let make = |n: usize| id.engine().key(transform, direction, key(n), &[], n % 2 == 0).unwrap();
+        let make =
+            |n: usize| id.engine().key(transform, direction, key(n), &[], n.is_multiple_of(2)).unwrap();
         (0..1 + rounds).map(make).collect()
     };
     let plain: Vec<Vec<u8>> =
