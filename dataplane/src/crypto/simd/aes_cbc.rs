@@ -1,49 +1,49 @@
-//! AES-CBC (RFC 3602). Encryption is serial within a packet: sixteen packets abreast, four in a register. Decryption is
-//! not: sixteen blocks of one packet abreast, from its end to its beginning, so that the block before is still as it was
-//! received.
-
-use std::arch::x86_64::*;
+//! AES-CBC (RFC 3602). Encryption is serial within a packet: eight or sixteen packets abreast, as many in a register as
+//! it has blocks. Decryption is not: four registers of one packet abreast, from its end to its beginning, so that the
+//! block before is still as it was received.
 
 use super::aes::{ROUND_KEYS_MAX, RoundKeys};
+use super::cpu;
+use super::wide::{Four, Kernel, One, Two, Wide};
 
-/// Packets abreast.
-const LANES: usize = 16;
+/// The most packets abreast.
+const LANES_MAX: usize = 16;
 
-/// A packet's text, whole blocks; the 16 bytes before it are its IV.
+/// A packet's IV and the text behind it, whole blocks.
 pub(super) struct Text<'a> {
     pub(super) key: &'a RoundKeys,
-    pub(super) iv: [u8; 16],
     pub(super) bytes: &'a mut [u8],
 }
 
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
-struct Four([[u8; 16]; 4]);
+struct Lane([[u8; 16]; LANES_MAX]);
 
 /// The packets in the lanes, and each lane's round keys.
 struct Lanes {
-    next: [*mut u8; LANES],
-    left: [usize; LANES],
-    chain: [Four; 4],
-    keys: [[Four; 4]; ROUND_KEYS_MAX],
+    next: [*mut u8; LANES_MAX],
+    left: [usize; LANES_MAX],
+    chain: Lane,
+    keys: [Lane; ROUND_KEYS_MAX],
 }
 
 /// Encrypt every text; all have keys of `rounds` rounds.
 pub(super) fn encrypt<'a>(rounds: usize, mut texts: impl Iterator<Item = Text<'a>>) {
-    let zero = Four([[0; 16]; 4]);
+    let width = if cpu::level() >= cpu::Level::Vaes { LANES_MAX } else { 8 };
+    let zero = Lane([[0; 16]; LANES_MAX]);
     let mut lanes = Lanes {
-        next: [std::ptr::null_mut(); LANES],
-        left: [0; LANES],
-        chain: [zero; 4],
-        keys: [[zero; 4]; ROUND_KEYS_MAX],
+        next: [std::ptr::null_mut(); LANES_MAX],
+        left: [0; LANES_MAX],
+        chain: zero,
+        keys: [zero; ROUND_KEYS_MAX],
     };
     // What idle lanes write to: one block a lane, over and over.
-    let mut spare = [[0u8; 16]; LANES];
+    let mut spare = [[0u8; 16]; LANES_MAX];
     loop {
         let mut busy = 0;
-        for lane in 0..LANES {
+        for lane in 0..width {
             if lanes.left[lane] == 0
-                && let Some(text) = texts.find(|text| !text.bytes.is_empty())
+                && let Some(text) = texts.find(|text| text.bytes.len() > 16)
             {
                 lanes.load(lane, text);
             }
@@ -52,7 +52,7 @@ pub(super) fn encrypt<'a>(rounds: usize, mut texts: impl Iterator<Item = Text<'a
             }
         }
         let Some(steps) = lanes.left.iter().copied().filter(|left| *left > 0).min() else { return };
-        let mut stride = [16; LANES];
+        let mut stride = [16; LANES_MAX];
         for ((next, left), (stride, spare)) in
             lanes.next.iter_mut().zip(&lanes.left).zip(stride.iter_mut().zip(&mut spare))
         {
@@ -60,14 +60,26 @@ pub(super) fn encrypt<'a>(rounds: usize, mut texts: impl Iterator<Item = Text<'a
                 (*next, *stride) = (spare.as_mut_ptr(), 0);
             }
         }
-        // SAFETY: keys of this engine are made only where `covers` found VAES. Each busy lane has `steps` blocks left in
-        // a text borrowed until the texts end, each idle lane stays at its spare block.
+        let lanes = &mut lanes;
+        // SAFETY: keys of this engine are made only where `covers` found AES-NI; the greater levels have the greater
+        // registers. Each busy lane has `steps` blocks left in a text borrowed until the texts end, each idle lane
+        // stays at its spare block.
         unsafe {
-            match (rounds, busy) {
-                (10, ..=4) => run::<10, 1>(&mut lanes, steps, &stride),
-                (10, _) => run::<10, 4>(&mut lanes, steps, &stride),
-                (12, _) => run::<12, 4>(&mut lanes, steps, &stride),
-                _ => run::<14, 4>(&mut lanes, steps, &stride),
+            match (cpu::level(), busy) {
+                (cpu::Level::Avx512, ..=4) => {
+                    Four::call(Encrypt::<'_, 1> { rounds, lanes: &mut *lanes, steps, stride });
+                }
+                (cpu::Level::Avx512, _) => {
+                    Four::call(Encrypt::<'_, 4> { rounds, lanes: &mut *lanes, steps, stride });
+                }
+                (cpu::Level::Vaes, ..=8) => {
+                    Two::call(Encrypt::<'_, 4> { rounds, lanes: &mut *lanes, steps, stride });
+                }
+                (cpu::Level::Vaes, _) => {
+                    Two::call(Encrypt::<'_, 8> { rounds, lanes: &mut *lanes, steps, stride });
+                }
+                (_, ..=2) => One::call(Encrypt::<'_, 2> { rounds, lanes: &mut *lanes, steps, stride }),
+                _ => One::call(Encrypt::<'_, 8> { rounds, lanes: &mut *lanes, steps, stride }),
             }
         }
         lanes.left.iter_mut().filter(|left| **left > 0).for_each(|left| *left -= steps);
@@ -76,157 +88,176 @@ pub(super) fn encrypt<'a>(rounds: usize, mut texts: impl Iterator<Item = Text<'a
 
 impl Lanes {
     fn load(&mut self, lane: usize, text: Text<'_>) {
-        let (register, place) = (lane / 4, lane % 4);
-        self.next[lane] = text.bytes.as_mut_ptr();
-        self.left[lane] = text.bytes.len() / 16;
-        self.chain[register].0[place] = text.iv;
-        for (four, key) in self.keys.iter_mut().zip(&text.key.keys) {
-            four[register].0[place] = *key;
+        let (iv, text_bytes) = text.bytes.split_at_mut(16);
+        self.next[lane] = text_bytes.as_mut_ptr();
+        self.left[lane] = text_bytes.len() / 16;
+        self.chain.0[lane].copy_from_slice(iv);
+        for (lanes, key) in self.keys.iter_mut().zip(&text.key.keys) {
+            lanes.0[lane] = *key;
         }
     }
 }
 
-/// Encrypt `steps` blocks of each lane of the first `G` registers.
-///
+/// Encrypt `steps` blocks, a `stride` apart, of each lane of the first `G` registers.
+struct Encrypt<'a, const G: usize> {
+    rounds: usize,
+    lanes: &'a mut Lanes,
+    steps: usize,
+    stride: [usize; LANES_MAX],
+}
+
+impl<const G: usize> Kernel for Encrypt<'_, G> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Wide>(self) {
+        let Self { rounds, lanes, steps, stride } = self;
+        // SAFETY: within `Wide::call`; the blocks are the lanes' own (see `encrypt`).
+        unsafe {
+            match rounds {
+                10 => run::<V, 10, G>(lanes, steps, &stride),
+                12 => run::<V, 12, G>(lanes, steps, &stride),
+                _ => run::<V, 14, G>(lanes, steps, &stride),
+            }
+        }
+    }
+}
+
 /// # Safety
-/// Each lane has `steps` blocks, a `stride` apart, that nothing else reads or writes.
-#[target_feature(enable = "avx512f,avx512bw,vaes")]
-unsafe fn run<const ROUNDS: usize, const G: usize>(lanes: &mut Lanes, steps: usize, stride: &[usize; LANES]) {
-    let mut chain = [_mm512_setzero_si512(); G];
-    for (chain, four) in chain.iter_mut().zip(&lanes.chain) {
-        *chain = load(four);
+/// Within `Wide::call`. Each lane has `steps` blocks, a `stride` apart, that nothing else reads or writes.
+#[inline(always)]
+unsafe fn run<V: Wide, const ROUNDS: usize, const G: usize>(
+    lanes: &mut Lanes,
+    steps: usize,
+    stride: &[usize; LANES_MAX],
+) {
+    let mut chain = [V::zero(); G];
+    for g in 0..G {
+        chain[g] = load(&lanes.chain, g);
     }
     for _ in 0..steps {
-        for (g, chain) in chain.iter_mut().enumerate() {
-            let next = &lanes.next[4 * g..4 * g + 4];
+        for g in 0..G {
             // SAFETY: the caller's.
-            let text = unsafe {
-                let text = _mm512_castsi128_si512(_mm_loadu_si128(next[0].cast()));
-                let text = _mm512_inserti32x4::<1>(text, _mm_loadu_si128(next[1].cast()));
-                let text = _mm512_inserti32x4::<2>(text, _mm_loadu_si128(next[2].cast()));
-                _mm512_inserti32x4::<3>(text, _mm_loadu_si128(next[3].cast()))
-            };
-            *chain = _mm512_ternarylogic_epi32::<0x96>(*chain, text, load(&lanes.keys[0][g]));
+            let text = unsafe { V::gather(&lanes.next[g * V::BLOCKS..]) };
+            chain[g] = chain[g].xor3(text, load(&lanes.keys[0], g));
         }
         for keys in &lanes.keys[1..ROUNDS] {
-            for (chain, key) in chain.iter_mut().zip(keys) {
-                *chain = _mm512_aesenc_epi128(*chain, load(key));
+            for g in 0..G {
+                chain[g] = chain[g].aes(load(keys, g));
             }
         }
-        for (g, chain) in chain.iter_mut().enumerate() {
-            *chain = _mm512_aesenclast_epi128(*chain, load(&lanes.keys[ROUNDS][g]));
-            let next = &mut lanes.next[4 * g..4 * g + 4];
+        for g in 0..G {
+            chain[g] = chain[g].aes_last(load(&lanes.keys[ROUNDS], g));
             // SAFETY: the caller's.
-            unsafe {
-                _mm_storeu_si128(next[0].cast(), _mm512_castsi512_si128(*chain));
-                _mm_storeu_si128(next[1].cast(), _mm512_extracti32x4_epi32::<1>(*chain));
-                _mm_storeu_si128(next[2].cast(), _mm512_extracti32x4_epi32::<2>(*chain));
-                _mm_storeu_si128(next[3].cast(), _mm512_extracti32x4_epi32::<3>(*chain));
-                for (next, stride) in next.iter_mut().zip(&stride[4 * g..]) {
-                    *next = next.add(*stride);
-                }
-            }
+            unsafe { chain[g].scatter(&lanes.next[g * V::BLOCKS..]) };
+        }
+        for lane in 0..G * V::BLOCKS {
+            lanes.next[lane] = lanes.next[lane].wrapping_add(stride[lane]);
         }
     }
-    for (to, chain) in lanes.chain.iter_mut().zip(&chain) {
-        // SAFETY: four times 16 aligned bytes.
-        unsafe { _mm512_store_si512(to.0.as_mut_ptr().cast(), *chain) };
+    for g in 0..G {
+        // SAFETY: register g's blocks.
+        unsafe { chain[g].store(lanes.chain.0.as_mut_ptr().add(g * V::BLOCKS).cast()) };
     }
 }
 
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn load(four: &Four) -> __m512i {
-    // SAFETY: four times 16 aligned bytes.
-    unsafe { _mm512_load_si512(four.0.as_ptr().cast()) }
+/// Register g's blocks.
+#[inline(always)]
+fn load<V: Wide>(lanes: &Lane, g: usize) -> V {
+    debug_assert!((g + 1) * V::BLOCKS <= LANES_MAX);
+    // SAFETY: registers of all lanes are within.
+    unsafe { V::load(lanes.0.as_ptr().add(g * V::BLOCKS).cast()) }
 }
 
 /// Decrypt every text in place.
 pub(super) fn decrypt<'a>(texts: impl Iterator<Item = Text<'a>>) {
-    for Text { key, iv, bytes } in texts {
-        // SAFETY: keys of this engine are made only where `covers` found VAES.
+    for text in texts {
+        // SAFETY: keys of this engine are made only where `covers` found AES-NI; the greater levels have the greater
+        // registers.
         unsafe {
-            match key.rounds {
-                10 => one::<10>(key, iv, bytes),
-                12 => one::<12>(key, iv, bytes),
-                _ => one::<14>(key, iv, bytes),
+            match cpu::level() {
+                cpu::Level::Avx512 => Four::call(Decrypt(text)),
+                cpu::Level::Vaes => Two::call(Decrypt(text)),
+                _ => One::call(Decrypt(text)),
             }
         }
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes")]
-fn one<const ROUNDS: usize>(key: &RoundKeys, iv: [u8; 16], bytes: &mut [u8]) {
-    let mut keys = [_mm512_setzero_si512(); ROUND_KEYS_MAX];
-    for (wide, key) in keys.iter_mut().zip(&key.keys) {
-        // SAFETY: 16 bytes.
-        *wide = _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128(key.as_ptr().cast()) });
-    }
-    let mut end = bytes.len() / 16;
-    while end >= 4 {
-        // Sixteen blocks, or what is left of them in whole registers; the one before the first is there, or the IV.
-        let registers = (end / 4).min(4);
-        let from = end - 4 * registers;
-        match registers {
-            4 => some::<ROUNDS, 4>(&keys, iv, &mut bytes[..16 * end], from),
-            3 => some::<ROUNDS, 3>(&keys, iv, &mut bytes[..16 * end], from),
-            2 => some::<ROUNDS, 2>(&keys, iv, &mut bytes[..16 * end], from),
-            _ => some::<ROUNDS, 1>(&keys, iv, &mut bytes[..16 * end], from),
+/// Decrypt a text.
+struct Decrypt<'a>(Text<'a>);
+
+impl Kernel for Decrypt<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Wide>(self) {
+        let Self(Text { key, bytes }) = self;
+        match key.rounds {
+            10 => one::<V, 10>(key, bytes),
+            12 => one::<V, 12>(key, bytes),
+            _ => one::<V, 14>(key, bytes),
         }
-        end = from;
-    }
-    if end > 0 {
-        let (mut four, text) = ([0u8; 64], &mut bytes[..16 * end]);
-        four[..text.len()].copy_from_slice(text);
-        some::<ROUNDS, 1>(&keys, iv, &mut four, 0);
-        text.copy_from_slice(&four[..16 * end]);
     }
 }
 
-/// Decrypt the last `G` times four blocks of `bytes`, which begin with block `from`.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes")]
-fn some<const ROUNDS: usize, const G: usize>(
-    keys: &[__m512i; ROUND_KEYS_MAX],
-    iv: [u8; 16],
+#[inline(always)]
+fn one<V: Wide, const ROUNDS: usize>(key: &RoundKeys, bytes: &mut [u8]) {
+    let mut keys = [V::zero(); ROUND_KEYS_MAX];
+    let mut narrow = [One::zero(); ROUND_KEYS_MAX];
+    for n in 0..=ROUNDS {
+        // SAFETY: 16 bytes.
+        narrow[n] = unsafe { One::load(key.keys[n].as_ptr()) };
+        keys[n] = V::broadcast(narrow[n].low());
+    }
+    let mut end = bytes.len() / 16;
+    // The IV is block 0.
+    while end > V::BLOCKS {
+        // Four registers, or what is left of them whole; the block before the first is there.
+        let registers = ((end - 1) / V::BLOCKS).min(4);
+        let from = end - V::BLOCKS * registers;
+        match registers {
+            4 => some::<V, ROUNDS, 4>(&keys, bytes, from),
+            3 => some::<V, ROUNDS, 3>(&keys, bytes, from),
+            2 => some::<V, ROUNDS, 2>(&keys, bytes, from),
+            _ => some::<V, ROUNDS, 1>(&keys, bytes, from),
+        }
+        end = from;
+    }
+    while end > 1 {
+        end -= 1;
+        some::<One, ROUNDS, 1>(&narrow, bytes, end);
+    }
+}
+
+/// Decrypt `G` registers of `bytes`, from block `from` on, which is not the first.
+#[inline(always)]
+fn some<V: Wide, const ROUNDS: usize, const G: usize>(
+    keys: &[V; ROUND_KEYS_MAX],
     bytes: &mut [u8],
     from: usize,
 ) {
-    if bytes.len() < 16 * from + 64 * G {
+    if from == 0 || bytes.len() < 16 * from + V::BYTES * G {
         return;
     }
-    // SAFETY: registers of 64 bytes within `bytes`, as was just seen; 16 bytes earlier where a block stands before.
-    let (text, received, before) = unsafe {
-        let text = bytes.as_mut_ptr().add(16 * from);
-        let mut received = [_mm512_setzero_si512(); G];
-        for (g, received) in received.iter_mut().enumerate() {
-            *received = _mm512_loadu_si512(text.add(64 * g).cast());
+    let (mut blocks, mut before) = ([V::zero(); G], [V::zero(); G]);
+    // SAFETY: registers within `bytes`, as was just seen, and 16 bytes before them.
+    let text = unsafe { bytes.as_mut_ptr().add(16 * from) };
+    for g in 0..G {
+        // SAFETY: as above.
+        unsafe {
+            blocks[g] = V::load(text.add(V::BYTES * g)).xor(keys[0]);
+            before[g] = V::load(text.add(V::BYTES * g).sub(16));
         }
-        let mut before = received;
-        for (g, before) in before.iter_mut().enumerate().skip(1) {
-            *before = _mm512_loadu_si512(text.add(64 * g - 16).cast());
-        }
-        before[0] = if from > 0 {
-            _mm512_loadu_si512(text.sub(16).cast())
-        } else {
-            let iv = _mm512_castsi128_si512(_mm_loadu_si128(iv.as_ptr().cast()));
-            // The IV, then the first three blocks.
-            _mm512_mask_permutexvar_epi64(iv, 0xfc, _mm512_setr_epi64(0, 0, 0, 1, 2, 3, 4, 5), received[0])
-        };
-        (text, received, before)
-    };
-    let mut blocks = received;
-    for block in &mut blocks {
-        *block = _mm512_xor_si512(*block, keys[0]);
     }
     for key in &keys[1..ROUNDS] {
-        for block in &mut blocks {
-            *block = _mm512_aesdec_epi128(*block, *key);
+        for g in 0..G {
+            blocks[g] = blocks[g].unaes(*key);
         }
     }
-    for (g, (block, before)) in blocks.iter().zip(&before).enumerate() {
-        let plain = _mm512_xor_si512(_mm512_aesdeclast_epi128(*block, keys[ROUNDS]), *before);
+    for g in 0..G {
+        let plain = blocks[g].unaes_last(keys[ROUNDS]).xor(before[g]);
         // SAFETY: as above.
-        unsafe { _mm512_storeu_si512(text.add(64 * g).cast(), plain) };
+        unsafe { plain.store(text.add(V::BYTES * g)) };
     }
 }

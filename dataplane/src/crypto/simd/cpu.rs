@@ -1,5 +1,5 @@
-//! What the CPU has, found once. `ESPALIER_CPU=avx2` or `ESPALIER_CPU=sse2` makes it look like less, so that the ways
-//! of lesser CPUs can be tested and measured on a greater one. A word that is neither makes it look like the least: a
+//! What the CPU has, found once. `ESPALIER_CPU=vaes`, `avx2` or `sse2` makes it look like less, so that the ways
+//! of lesser CPUs can be tested and measured on a greater one. A word that is none of these makes it look like the least: a
 //! slip of the pen is never faster than what was meant.
 
 use std::ffi::OsStr;
@@ -10,8 +10,10 @@ use std::sync::OnceLock;
 pub(in super::super) enum Level {
     /// What every CPU of the architecture has.
     Base,
-    /// AVX2 and AES-NI.
+    /// AVX2 with AES-NI and PCLMULQDQ.
     Avx2,
+    /// The same on registers of 256 bits: VAES and VPCLMULQDQ. Zen 3, Alder Lake.
+    Vaes,
     /// AVX-512 F, BW, VL, DQ, VBMI and IFMA with VAES, VPCLMULQDQ and GFNI: Ice Lake, Zen 4 and later.
     Avx512,
 }
@@ -29,6 +31,7 @@ pub(in super::super) fn level() -> Level {
 fn most(word: &OsStr) -> Level {
     match word.to_str() {
         Some("") => Level::Avx512,
+        Some("vaes") => Level::Vaes,
         Some("avx2") => Level::Avx2,
         _ => Level::Base,
     }
@@ -39,12 +42,16 @@ fn found() -> Level {
     macro_rules! has {
         ($($feature:tt)*) => { $(std::arch::is_x86_feature_detected!($feature))&&* };
     }
-    if !has!("avx2" "aes" "pclmulqdq") {
+    if !has!("avx2" "bmi2" "aes" "pclmulqdq") {
         return Level::Base;
     }
-    let wide =
-        has!("avx512f" "avx512bw" "avx512vl" "avx512dq" "avx512vbmi" "avx512ifma" "vaes" "vpclmulqdq" "gfni");
-    if wide { Level::Avx512 } else { Level::Avx2 }
+    if !has!("vaes" "vpclmulqdq") {
+        return Level::Avx2;
+    }
+    match has!("avx512f" "avx512bw" "avx512vl" "avx512dq" "avx512vbmi" "avx512ifma" "gfni") {
+        true => Level::Avx512,
+        false => Level::Vaes,
+    }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -58,9 +65,13 @@ mod tests {
 
     #[test]
     fn the_environment_only_lowers() {
-        for (word, allowed) in
-            [("sse2", Level::Base), ("avx2", Level::Avx2), ("avx-2", Level::Base), ("", Level::Avx512)]
-        {
+        for (word, allowed) in [
+            ("sse2", Level::Base),
+            ("avx2", Level::Avx2),
+            ("vaes", Level::Vaes),
+            ("avx-2", Level::Base),
+            ("", Level::Avx512),
+        ] {
             assert_eq!(most(OsStr::new(word)), allowed, "{word:?}");
         }
         assert!(level() <= found());

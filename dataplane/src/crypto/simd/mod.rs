@@ -2,16 +2,23 @@
 //! serial ciphers and hashes of one packet run beside those of others.
 //!
 //! ```text
-//! seal:  jobs -> cipher (des: 64 blocks abreast, aes_cbc: 16 packets or blocks) -> hash (16 or 32 messages) -> ICVs
+//! seal:  jobs -> cipher (des: 64 blocks abreast, aes_cbc: 8 or 16 packets) -> hash (8 to 32 messages) -> ICVs
 //! open:  jobs -> hash -> those that are authentic -> cipher
-//! gcm:   both at once, packet after packet, four blocks a register
+//! gcm:   both at once; one, two or four blocks a register, short packets four abreast
+//! chacha: 8 or 16 blocks of whatever packets, 2 or 16 packets' Poly1305
 //! ```
 //!
 //! A key is large, as it holds what makes a packet cheap: 128 bytes of hash states beside those of `scalar`, 512 or 1536
-//! for DES and 3DES, 248 for AES-CBC, 2688 for GCM. A million SAs of aes128-gcm are 2.7 GB of keys for each direction.
+//! for DES and 3DES, 248 for AES-CBC, 6080 for GCM, of which a packet touches what its length needs. A million SAs of
+//! aes128-gcm are 6.1 GB of keys for each direction.
 //!
 //! Kernels live in a module for each cipher and hash; a transform without one is not covered, and goes to another
 //! engine. Which CPU has what is `cpu`'s to say.
+
+#![allow(
+    clippy::needless_range_loop,
+    reason = "kernels take arrays of registers apart by number, several at once"
+)]
 
 use espalier_wire::plane::Direction;
 use espalier_wire::{Cipher, Integrity, Transform};
@@ -22,6 +29,8 @@ use super::{Engine, EngineId, Job, Key, KeyError, check_lengths};
 mod aes;
 #[cfg(target_arch = "x86_64")]
 mod aes_cbc;
+#[cfg(target_arch = "x86_64")]
+mod chacha;
 mod cpu;
 #[cfg(target_arch = "x86_64")]
 mod des;
@@ -31,6 +40,8 @@ mod gcm;
 mod hash;
 #[cfg(target_arch = "x86_64")]
 mod separate;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 /// The engine.
 pub(super) struct Simd;
@@ -42,16 +53,35 @@ pub(super) enum Material {
     Separate(Box<separate::SeparateKey>),
     /// AES-GCM.
     Gcm(Box<gcm::GcmKey>),
+    /// AES-GMAC.
+    Gmac(Box<gcm::GcmKey>),
+    /// ChaCha20-Poly1305.
+    ChaCha(Box<chacha::ChaChaKey>),
 }
 
 #[cfg(target_arch = "x86_64")]
 impl Material {
-    fn new(transform: Transform, direction: Direction, key: &[u8], auth_key: &[u8]) -> Option<Self> {
-        Some(match transform.integrity() {
-            Integrity::Combined => Self::Gcm(Box::new(gcm::GcmKey::new(key)?)),
+    fn new(
+        transform: Transform,
+        direction: Direction,
+        key: &[u8],
+        auth_key: &[u8],
+        esn: bool,
+    ) -> Option<Self> {
+        Some(match (transform.integrity(), transform.cipher()) {
+            (Integrity::Combined, Cipher::Aes128Gmac) => Self::Gmac(Box::new(gcm::GcmKey::new(key, esn)?)),
+            (Integrity::Combined, Cipher::ChaCha20Poly1305) => {
+                Self::ChaCha(Box::new(chacha::ChaChaKey::new(key)?))
+            }
+            (Integrity::Combined, _) => Self::Gcm(Box::new(gcm::GcmKey::new(key, esn)?)),
             _ => Self::Separate(Box::new(separate::SeparateKey::new(transform, direction, key, auth_key)?)),
         })
     }
+}
+
+/// Whether this CPU has the widest registers that there are kernels for.
+pub(super) fn widest() -> bool {
+    cpu::level() == cpu::Level::Avx512
 }
 
 /// This engine's key of a job.
@@ -74,7 +104,7 @@ pub(super) enum Material {}
 
 #[cfg(not(target_arch = "x86_64"))]
 impl Material {
-    fn new(_: Transform, _: Direction, _: &[u8], _: &[u8]) -> Option<Self> {
+    fn new(_: Transform, _: Direction, _: &[u8], _: &[u8], _: bool) -> Option<Self> {
         None
     }
 }
@@ -85,8 +115,13 @@ impl Engine for Simd {
     }
 
     fn covers(&self, transform: Transform) -> bool {
-        let kernel = !matches!(transform.cipher(), Cipher::Aes128Gmac | Cipher::ChaCha20Poly1305);
-        kernel && cpu::level() == cpu::Level::Avx512
+        let least = match (transform.cipher(), transform.integrity()) {
+            (Cipher::DesCbc | Cipher::TripleDesCbc, _) | (_, Integrity::Sha384 | Integrity::Sha512) => {
+                cpu::Level::Avx512
+            }
+            _ => cpu::Level::Avx2,
+        };
+        cpu::level() >= least
     }
 
     fn key(
@@ -100,7 +135,7 @@ impl Engine for Simd {
         check_lengths(transform, key, auth_key)?;
         let material = Some(transform)
             .filter(|t| self.covers(*t))
-            .and_then(|t| Material::new(t, direction, key, auth_key))
+            .and_then(|t| Material::new(t, direction, key, auth_key, esn))
             .ok_or(KeyError::NotCovered { engine: self.id(), transform })?;
         Ok(Key { transform, esn, direction, material: super::Material::Simd(material) })
     }
@@ -109,12 +144,14 @@ impl Engine for Simd {
     fn seal(&self, jobs: &mut [Job<'_>]) {
         separate::seal(jobs);
         gcm::run::<true>(jobs);
+        chacha::run::<true>(jobs);
     }
 
     #[cfg(target_arch = "x86_64")]
     fn open(&self, jobs: &mut [Job<'_>]) {
         separate::open(jobs);
         gcm::run::<false>(jobs);
+        chacha::run::<false>(jobs);
     }
 
     #[cfg(not(target_arch = "x86_64"))]

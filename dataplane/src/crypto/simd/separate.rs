@@ -44,7 +44,7 @@ impl SeparateKey {
 fn separate<'a>(job: &Job<'a>) -> Option<&'a SeparateKey> {
     match material(job)? {
         Material::Separate(key) => Some(key),
-        Material::Gcm(_) => None,
+        Material::Gcm(_) | Material::Gmac(_) | Material::ChaCha(_) => None,
     }
 }
 
@@ -73,8 +73,8 @@ fn aes_texts<'j>(jobs: &'j mut [Job<'_>], rounds: usize) -> impl Iterator<Item =
     jobs.iter_mut().filter(|job| job.verified).filter_map(move |job| {
         let key = aes(job).filter(|key| rounds == 0 || key.rounds == rounds)?;
         let authed = Parts::new(job.key.transform, job.bytes)?.authed;
-        let (head, bytes) = authed.split_at_mut_checked(24)?;
-        Some(aes_cbc::Text { key, iv: *head.last_chunk()?, bytes })
+        let bytes = authed.get_mut(8..).filter(|bytes| bytes.len() >= 16)?;
+        Some(aes_cbc::Text { key, bytes })
     })
 }
 
@@ -119,7 +119,7 @@ mod tests {
     /// What the engine's documentation says of keys.
     #[test]
     fn bytes_a_key() {
-        assert_eq!(size_of::<GcmKey>(), 2688);
+        assert_eq!(size_of::<GcmKey>(), 6080);
         assert_eq!(size_of::<RoundKeys>(), 248);
         for (key, bytes) in [(&[1; 8][..], 512), (&[1; 24], 1536)] {
             assert_eq!(DesKey::new(Direction::Inbound, key).unwrap().bytes(), bytes);

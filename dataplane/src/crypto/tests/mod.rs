@@ -5,6 +5,7 @@ use espalier_wire::Cipher;
 
 use super::*;
 
+mod guarded;
 mod published_ciphers;
 mod published_combined;
 mod published_macs;

@@ -8,8 +8,10 @@ use super::{HmacKey, LANES_MAX, State, Task};
 
 /// A hash function over lanes.
 pub(super) trait Algorithm {
-    /// Bytes of a word of its state: the lanes of a register are 64 / `WORD`.
+    /// Bytes of a word of its state.
     const WORD: usize;
+    /// Lanes of a register.
+    const LANES: usize;
     /// Registers of lanes that are worked on together.
     const GROUPS: usize;
     /// Bytes of a block.
@@ -19,16 +21,25 @@ pub(super) trait Algorithm {
     /// Whether words and lengths are written with the highest byte first.
     const BIG_ENDIAN: bool;
     /// From so many messages on, this is faster than one after the other.
-    const WORTH: usize;
+    fn worth() -> usize;
     /// The state before the first block: eight words in the CPU's byte order.
     fn initial() -> [u8; 64];
 
     /// Hash `steps` blocks of each lane. `next` points to a lane's block and is moved to the one behind the last.
     ///
     /// # Safety
-    /// The CPU has AVX-512 F and BW; `next` has `GROUPS` times as many places as a register lanes, or fewer whole
+    /// The CPU has the instructions of the lanes; `next` has `GROUPS` times as many places as a register lanes, or fewer whole
     /// registers of them, each with `steps` blocks to be read.
     unsafe fn blocks(states: &mut [State], next: &mut [*const u8], steps: usize);
+
+    /// Whether there is [`Self::outer`].
+    const OUTER: bool;
+
+    /// In all lanes of all groups: the digest becomes that of HMAC's outer hash, begun with `keys`.
+    ///
+    /// # Safety
+    /// The CPU has the instructions of the lanes; there are `GROUPS` states and as many keys.
+    unsafe fn outer(_states: &mut [State], _keys: &[State]) {}
 }
 
 /// One message, and where its ICV is.
@@ -54,8 +65,8 @@ enum Phase {
     Outer,
 }
 
-/// Two blocks of the longest: what is left of a message, its padding and its length.
-const TAIL: usize = 256;
+/// Bytes of a tail: two blocks of the longest: what is left of a message, its padding and its length.
+pub(super) const TAIL: usize = 256;
 
 struct Lanes<'a> {
     messages: [Option<Message<'a>>; LANES_MAX],
@@ -79,7 +90,7 @@ pub(super) fn run<'a, A: Algorithm>(task: Task, mut messages: impl Iterator<Item
         tails: tails.as_mut_ptr(),
         states: [State::ZERO; 2],
     };
-    let width = 64 / A::WORD;
+    let width = A::LANES;
     loop {
         let mut busy = 0;
         for lane in 0..A::GROUPS * width {
@@ -110,7 +121,7 @@ impl<'a> Lanes<'a> {
                 *next = any;
             }
         }
-        // SAFETY: keys of this engine are made only where `covers` found AVX-512; each lane has `steps` blocks left in
+        // SAFETY: keys of this engine are made only where `covers` found the CPU to have them; each lane has `steps` blocks left in
         // the message or the tail that `advance` pointed it to, and both live as long as the phase.
         unsafe { A::blocks(&mut self.states, &mut self.next[..used], steps) };
         for left in self.left[..used].iter_mut().filter(|left| **left > 0) {
@@ -176,19 +187,23 @@ impl<'a> Lanes<'a> {
         self.phase[lane] = Phase::Outer;
     }
 
-    /// A lane's digest in the order of its bytes, and how long it is.
     fn digest<A: Algorithm>(&self, lane: usize) -> ([u8; 64], usize) {
-        let (mut digest, len) = (words::<A>(&self.states, lane), A::DIGEST_WORDS * A::WORD);
-        if A::BIG_ENDIAN {
-            digest.chunks_exact_mut(A::WORD).for_each(<[u8]>::reverse);
-        }
-        (digest, len)
+        digest::<A>(&self.states, lane)
     }
 }
 
+/// A lane's digest in the order of its bytes, and how long it is.
+pub(super) fn digest<A: Algorithm>(states: &[State; 2], lane: usize) -> ([u8; 64], usize) {
+    let (mut digest, len) = (words::<A>(states, lane), A::DIGEST_WORDS * A::WORD);
+    if A::BIG_ENDIAN {
+        digest.chunks_exact_mut(A::WORD).for_each(<[u8]>::reverse);
+    }
+    (digest, len)
+}
+
 /// A lane begins with these words.
-fn load<A: Algorithm>(states: &mut [State; 2], lane: usize, words: &[u8; 64]) {
-    let (state, at) = (&mut states[lane * A::WORD / 64], lane * A::WORD % 64);
+pub(super) fn load<A: Algorithm>(states: &mut [State; 2], lane: usize, words: &[u8; 64]) {
+    let (state, at) = (&mut states[lane / A::LANES], lane % A::LANES * A::WORD);
     for (row, word) in state.0.iter_mut().zip(words.chunks_exact(A::WORD)) {
         row[at..at + A::WORD].copy_from_slice(word);
     }
@@ -196,7 +211,7 @@ fn load<A: Algorithm>(states: &mut [State; 2], lane: usize, words: &[u8; 64]) {
 
 /// A lane's words, one after the other.
 fn words<A: Algorithm>(states: &[State; 2], lane: usize) -> [u8; 64] {
-    let (state, at, mut words) = (&states[lane * A::WORD / 64], lane * A::WORD % 64, [0; 64]);
+    let (state, at, mut words) = (&states[lane / A::LANES], lane % A::LANES * A::WORD, [0; 64]);
     for (row, word) in state.0.iter().zip(words.chunks_exact_mut(A::WORD)) {
         word.copy_from_slice(&row[at..at + A::WORD]);
     }
@@ -216,18 +231,28 @@ fn pad<A: Algorithm>(tail: &mut [u8; TAIL], len: usize, hashed: usize) -> usize 
 }
 
 impl Message<'_> {
-    fn finish(self, task: Task, digest: &[u8; 64]) {
-        let digest = &digest[..self.icv.len()];
-        *self.verified = match task {
-            Task::Sign => {
-                self.icv.copy_from_slice(digest);
-                true
-            }
-            // Every byte is looked at, whatever the others were.
-            Task::Verify => {
-                black_box(self.icv.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b))) == 0
-            }
+    pub(super) fn finish(self, task: Task, digest: &[u8; 64]) {
+        // Of the lengths that there are, each with code of its own.
+        *self.verified = match self.icv.len() {
+            12 => sized::<12>(task, self.icv, digest),
+            16 => sized::<16>(task, self.icv, digest),
+            24 => sized::<24>(task, self.icv, digest),
+            _ => sized::<32>(task, self.icv, digest),
         };
+    }
+}
+
+fn sized<const N: usize>(task: Task, icv: &mut [u8], digest: &[u8; 64]) -> bool {
+    let (Some(icv), Some(digest)) = (icv.first_chunk_mut::<N>(), digest.first_chunk::<N>()) else {
+        return false;
+    };
+    match task {
+        Task::Sign => {
+            *icv = *digest;
+            true
+        }
+        // Every byte is looked at, whatever the others were.
+        Task::Verify => black_box(icv.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b))) == 0,
     }
 }
 
@@ -248,8 +273,8 @@ pub(super) fn keyed<A: Algorithm>(key: &[u8]) -> Option<[[u8; 64]; 2]> {
     }
     let mut next = [blocks[0].as_ptr(); LANES_MAX];
     next[1] = blocks[1].as_ptr();
-    // SAFETY: only asked for where `covers` found AVX-512; every lane has one block.
-    unsafe { A::blocks(&mut states, &mut next[..64 / A::WORD], 1) };
+    // SAFETY: only asked for where `covers` found the CPU to have these lanes; every lane has one block.
+    unsafe { A::blocks(&mut states, &mut next[..A::LANES], 1) };
     blocks.zeroize();
     Some([words::<A>(&states, 0), words::<A>(&states, 1)])
 }

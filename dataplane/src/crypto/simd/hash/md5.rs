@@ -1,13 +1,15 @@
-//! MD5 (RFC 1321) in 16 lanes, two registers of them at once: a step waits for the one before, and two chains fill the
+//! MD5 (RFC 1321) in 8 or 16 lanes, two registers of them at once: a step waits for the one before, and two chains fill the
 //! wait.
 
-use std::arch::x86_64::*;
+use std::marker::PhantomData;
 
 use super::State;
 use super::lanes::Algorithm;
-use super::transpose::{bytes, load, store, words32};
+use super::rows::{load, store};
+use super::transpose::bytes;
+use super::words::{Body, Words};
 
-pub(super) struct Md5;
+pub(super) struct Md5<V>(PhantomData<V>);
 
 /// floor(2^32 |sin(i + 1)|).
 #[rustfmt::skip]
@@ -25,71 +27,121 @@ const K: [u32; 64] = [
     0xf753_7e82, 0xbd3a_f235, 0x2ad7_d2bb, 0xeb86_d391,
 ];
 
-impl Algorithm for Md5 {
+impl<V: Words> Algorithm for Md5<V> {
     const WORD: usize = 4;
+    const LANES: usize = V::LANES;
     const GROUPS: usize = 2;
+    const OUTER: bool = true;
     const BLOCK: usize = 64;
     const DIGEST_WORDS: usize = 4;
     const BIG_ENDIAN: bool = false;
-    const WORTH: usize = 2;
+
+    fn worth() -> usize {
+        2
+    }
 
     fn initial() -> [u8; 64] {
         bytes([0x6745_2301u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476].map(u32::to_ne_bytes))
     }
 
     unsafe fn blocks(states: &mut [State], next: &mut [*const u8], steps: usize) {
-        match next.as_chunks_mut::<16>().0 {
-            // SAFETY: the caller's.
-            [one] => unsafe { blocks(states, [one], steps) },
-            // SAFETY: the caller's.
-            [one, two] => unsafe { blocks(states, [one, two], steps) },
-            _ => {}
+        // SAFETY: the caller's.
+        unsafe {
+            match next.len() > V::LANES {
+                true => V::call(Blocks::<'_, 2> { states, next, steps }),
+                false => V::call(Blocks::<'_, 1> { states, next, steps }),
+            }
+        }
+    }
+
+    unsafe fn outer(states: &mut [State], keys: &[State]) {
+        // SAFETY: the caller's.
+        unsafe { V::call(Outer { states, keys }) };
+    }
+}
+
+/// The digests in all lanes of both registers become those of HMAC's outer hash.
+struct Outer<'a> {
+    states: &'a mut [State],
+    /// The states behind the outer keys' blocks.
+    keys: &'a [State],
+}
+
+impl Body for Outer<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Words>(self) {
+        let Self { states, keys } = self;
+        let zero = V::all(0);
+        let (mut state, mut w) = ([[zero; 4]; 2], [[zero; 16]; 2]);
+        for g in 0..2 {
+            let (inner, key) = (load::<V>(&states[g], 4), load::<V>(&keys[g], 4));
+            w[g][..4].copy_from_slice(&inner[..4]);
+            w[g][4] = V::all(0x80);
+            w[g][14] = V::all(8 * (64 + 16));
+            state[g].copy_from_slice(&key[..4]);
+        }
+        compress(&mut state, &w);
+        for g in 0..2 {
+            let mut rows = [zero; 8];
+            rows[..4].copy_from_slice(&state[g]);
+            store(&rows, &mut states[g], 4);
         }
     }
 }
 
 /// Hash `steps` blocks of each lane of `G` registers.
-///
-/// # Safety
-/// Each pointer has `steps` blocks to be read.
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn blocks<const G: usize>(states: &mut [State], next: [&mut [*const u8; 16]; G], steps: usize) {
-    let mut next = next;
-    let mut state = [[_mm512_setzero_si512(); 4]; G];
-    for (state, from) in state.iter_mut().zip(&*states) {
-        *state = load(from);
-    }
-    for _ in 0..steps {
-        let mut w = [[_mm512_setzero_si512(); 16]; G];
-        for (w, next) in w.iter_mut().zip(&mut next) {
-            // SAFETY: the caller's.
-            *w = unsafe { words32(next, false) };
+struct Blocks<'a, const G: usize> {
+    states: &'a mut [State],
+    next: &'a mut [*const u8],
+    steps: usize,
+}
+
+impl<const G: usize> Body for Blocks<'_, G> {
+    #[inline(always)]
+    unsafe fn run<V: Words>(self) {
+        let Self { states, next, steps } = self;
+        let zero = V::all(0);
+        let mut state = [[zero; 4]; G];
+        for g in 0..G {
+            for n in 0..4 {
+                // SAFETY: a row of a state.
+                state[g][n] = unsafe { V::load(states[g].0[n].as_ptr()) };
+            }
         }
-        compress(&mut state, &w);
-    }
-    for (to, state) in states.iter_mut().zip(&state) {
-        store(to, state);
+        for _ in 0..steps {
+            let mut w = [[zero; 16]; G];
+            for g in 0..G {
+                // SAFETY: the caller's: each pointer has `steps` blocks to be read.
+                w[g] = unsafe { V::blocks(&mut next[g * V::LANES..(g + 1) * V::LANES], false) };
+            }
+            compress(&mut state, &w);
+        }
+        for g in 0..G {
+            for n in 0..4 {
+                // SAFETY: a row of a state.
+                unsafe { state[g][n].store(states[g].0[n].as_mut_ptr()) };
+            }
+        }
     }
 }
 
-#[inline]
+#[inline(always)]
 #[rustfmt::skip]
-#[target_feature(enable = "avx512f,avx512bw")]
 #[allow(clippy::too_many_lines, reason = "64 steps, each its own")]
-fn compress<const G: usize>(state: &mut [[__m512i; 4]; G], w: &[[__m512i; 16]; G]) {
-    let zero = [_mm512_setzero_si512(); G];
+fn compress<V: Words, const G: usize>(state: &mut [[V; 4]; G], w: &[[V; 16]; G]) {
+    let zero = [V::all(0); G];
     let (mut a, mut b, mut c, mut d) = (zero, zero, zero, zero);
-    for (g, state) in state.iter().enumerate() {
-        (a[g], b[g], c[g], d[g]) = (state[0], state[1], state[2], state[3]);
+    for g in 0..G {
+        [a[g], b[g], c[g], d[g]] = state[g];
     }
     // a = b + rotated(a + f(x, y, z) + w + k)
     macro_rules! step {
         ($f:literal, $a:ident $b:ident, $x:ident $y:ident $z:ident, $w:literal, $turn:literal, $k:literal) => {
             for g in 0..G {
-                let f = _mm512_ternarylogic_epi32::<$f>($x[g], $y[g], $z[g]);
-                let known = _mm512_add_epi32(_mm512_set1_epi32(K[$k] as i32), w[g][$w]);
-                let sum = _mm512_add_epi32(_mm512_add_epi32($a[g], known), f);
-                $a[g] = _mm512_add_epi32($b[g], _mm512_rol_epi32::<$turn>(sum));
+                let f = $x[g].ternary::<$f>($y[g], $z[g]);
+                let known = V::all(K[$k]).add(w[g][$w]);
+                let sum = $a[g].add(known).add(f);
+                $a[g] = $b[g].add(sum.left::<$turn>());
             }
         };
     }
@@ -158,8 +210,7 @@ fn compress<const G: usize>(state: &mut [[__m512i; 4]; G], w: &[[__m512i; 16]; G
     step!(0x39, c d, d a b,  2, 15, 62);
     step!(0x39, b c, c d a,  9, 21, 63);
     for g in 0..G {
-        for (word, new) in state[g].iter_mut().zip([a[g], b[g], c[g], d[g]]) {
-            *word = _mm512_add_epi32(*word, new);
-        }
+        let [p, q, r, s] = state[g];
+        state[g] = [p.add(a[g]), q.add(b[g]), r.add(c[g]), s.add(d[g])];
     }
 }

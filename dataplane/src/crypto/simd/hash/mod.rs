@@ -7,13 +7,16 @@
 //!
 //! Where few messages come together, `scalar` is faster (it has SHA-NI) and gets them.
 
+mod even;
 mod lanes;
 mod md5;
+mod rows;
 mod sha1;
 mod sha2;
 mod sha2_32;
 mod sha2_64;
 mod transpose;
+mod words;
 
 use espalier_wire::Integrity;
 use espalier_wire::plane::Direction;
@@ -24,6 +27,8 @@ use super::super::layout::Parts;
 use super::super::scalar::mac::MacKey;
 use super::separate::mac;
 use lanes::{Algorithm, Message};
+pub(super) use transpose::{eighths, quarters};
+use words::{Eight, Sixteen};
 
 /// The most lanes that an algorithm has.
 const LANES_MAX: usize = 32;
@@ -57,13 +62,16 @@ impl HmacKey {
     /// None when the combined modes are asked for, or the key is longer than a block.
     pub(super) fn new(integrity: Integrity, key: &[u8]) -> Option<Self> {
         let few = MacKey::new(integrity, key)?;
-        let [inner, outer] = match integrity {
-            Integrity::Md5 => lanes::keyed::<md5::Md5>(key)?,
-            Integrity::Sha1 => lanes::keyed::<sha1::Sha1>(key)?,
-            Integrity::Sha256 => lanes::keyed::<sha2_32::Sha256>(key)?,
-            Integrity::Sha384 => lanes::keyed::<sha2_64::Sha384>(key)?,
-            Integrity::Sha512 => lanes::keyed::<sha2_64::Sha512>(key)?,
-            Integrity::Combined => return None,
+        let [inner, outer] = match (integrity, super::widest()) {
+            (Integrity::Md5, true) => lanes::keyed::<md5::Md5<Sixteen>>(key)?,
+            (Integrity::Md5, false) => lanes::keyed::<md5::Md5<Eight>>(key)?,
+            (Integrity::Sha1, true) => lanes::keyed::<sha1::Sha1<Sixteen>>(key)?,
+            (Integrity::Sha1, false) => lanes::keyed::<sha1::Sha1<Eight>>(key)?,
+            (Integrity::Sha256, true) => lanes::keyed::<sha2_32::Sha256<Sixteen>>(key)?,
+            (Integrity::Sha256, false) => lanes::keyed::<sha2_32::Sha256<Eight>>(key)?,
+            (Integrity::Sha384, true) => lanes::keyed::<sha2_64::Sha384>(key)?,
+            (Integrity::Sha512, true) => lanes::keyed::<sha2_64::Sha512>(key)?,
+            _ => return None,
         };
         Some(Self { integrity, inner, outer, few })
     }
@@ -89,14 +97,19 @@ pub(super) fn run(task: Task, jobs: &mut [Job<'_>]) {
         }
     }
     for (count, integrity) in counts.into_iter().zip(ALL) {
-        match integrity {
-            _ if count == 0 => {}
-            Integrity::Md5 => some::<md5::Md5>(task, count, messages(task, integrity, jobs)),
-            Integrity::Sha1 => some::<sha1::Sha1>(task, count, messages(task, integrity, jobs)),
-            Integrity::Sha256 => some::<sha2_32::Sha256>(task, count, messages(task, integrity, jobs)),
-            Integrity::Sha384 => some::<sha2_64::Sha384>(task, count, messages(task, integrity, jobs)),
-            Integrity::Sha512 => some::<sha2_64::Sha512>(task, count, messages(task, integrity, jobs)),
-            Integrity::Combined => {}
+        if count > 0 {
+            let messages = messages(task, integrity, jobs);
+            match (integrity, super::widest()) {
+                (Integrity::Md5, true) => some::<md5::Md5<Sixteen>>(task, count, messages),
+                (Integrity::Md5, false) => some::<md5::Md5<Eight>>(task, count, messages),
+                (Integrity::Sha1, true) => some::<sha1::Sha1<Sixteen>>(task, count, messages),
+                (Integrity::Sha1, false) => some::<sha1::Sha1<Eight>>(task, count, messages),
+                (Integrity::Sha256, true) => some::<sha2_32::Sha256<Sixteen>>(task, count, messages),
+                (Integrity::Sha256, false) => some::<sha2_32::Sha256<Eight>>(task, count, messages),
+                (Integrity::Sha384, _) => some::<sha2_64::Sha384>(task, count, messages),
+                (Integrity::Sha512, _) => some::<sha2_64::Sha512>(task, count, messages),
+                (Integrity::Combined, _) => {}
+            }
         }
     }
 }
@@ -124,8 +137,8 @@ fn messages<'j>(
 }
 
 fn some<'j, A: Algorithm>(task: Task, count: usize, messages: impl Iterator<Item = Message<'j>>) {
-    if count >= A::WORTH {
-        return lanes::run::<A>(task, messages);
+    if count >= A::worth() {
+        return even::run::<A>(task, messages);
     }
     for Message { key, authed, esn, icv, verified } in messages {
         *verified = match task {

@@ -1,20 +1,30 @@
-//! SHA-1 (FIPS 180-4) in 16 lanes.
+//! SHA-1 (FIPS 180-4) in 8 or 16 lanes.
 
-use std::arch::x86_64::*;
+use std::marker::PhantomData;
 
 use super::State;
 use super::lanes::Algorithm;
-use super::transpose::{bytes, load, store, words32};
+use super::rows::{Blocks, Compress, Outer};
+use super::transpose::bytes;
+use super::words::Words;
 
-pub(super) struct Sha1;
+/// Words of the state.
+const ROWS: usize = 5;
 
-impl Algorithm for Sha1 {
+pub(super) struct Sha1<V>(PhantomData<V>);
+
+impl<V: Words> Algorithm for Sha1<V> {
     const WORD: usize = 4;
+    const LANES: usize = V::LANES;
     const GROUPS: usize = 1;
+    const OUTER: bool = true;
     const BLOCK: usize = 64;
     const DIGEST_WORDS: usize = 5;
     const BIG_ENDIAN: bool = true;
-    const WORTH: usize = 5;
+
+    fn worth() -> usize {
+        5
+    }
 
     fn initial() -> [u8; 64] {
         let words = [0x6745_2301u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
@@ -22,45 +32,42 @@ impl Algorithm for Sha1 {
     }
 
     unsafe fn blocks(states: &mut [State], next: &mut [*const u8], steps: usize) {
-        if let ([state, ..], Ok(next)) = (states, next.try_into()) {
-            // SAFETY: the caller's.
-            unsafe { blocks(state, next, steps) };
-        }
-    }
-}
-
-/// Hash `steps` blocks of each lane.
-///
-/// # Safety
-/// Each pointer has `steps` blocks to be read.
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn blocks(state: &mut State, next: &mut [*const u8; 16], steps: usize) {
-    let mut rows = load::<5>(state);
-    for _ in 0..steps {
         // SAFETY: the caller's.
-        let mut w = unsafe { words32(next, true) };
-        compress(&mut rows, &mut w);
+        unsafe { V::call(Blocks { state: &mut states[0], next, steps, rounds: PhantomData::<Rounds> }) };
     }
-    store(state, &rows);
+
+    unsafe fn outer(states: &mut [State], keys: &[State]) {
+        // SAFETY: the caller's.
+        unsafe { V::call(Outer { state: &mut states[0], keys: &keys[0], rounds: PhantomData::<Rounds> }) };
+    }
 }
 
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn compress(rows: &mut [__m512i; 5], w: &mut [__m512i; 16]) {
-    let [mut a, mut b, mut c, mut d, mut e] = *rows;
+struct Rounds;
+
+impl Compress for Rounds {
+    const ROWS: usize = ROWS;
+
+    #[inline(always)]
+    fn compress<V: Words>(rows: &mut [V; 8], w: &mut [V; 16]) {
+        compress(rows, w);
+    }
+}
+
+#[inline(always)]
+fn compress<V: Words>(rows: &mut [V; 8], w: &mut [V; 16]) {
+    let [mut a, mut b, mut c, mut d, mut e, ..] = *rows;
     // e += f(b, c, d) + k + w + a turned by 5; b is turned by 30.
     macro_rules! round {
         ($f:literal, $k:literal, $n:expr, $a:ident $b:ident $c:ident $d:ident $e:ident) => {
             let n = $n & 15;
             if $n >= 16 {
-                let three =
-                    _mm512_ternarylogic_epi32::<0x96>(w[(n + 13) & 15], w[(n + 8) & 15], w[(n + 2) & 15]);
-                w[n] = _mm512_rol_epi32::<1>(_mm512_xor_si512(w[n], three));
+                let three = w[(n + 13) & 15].ternary::<0x96>(w[(n + 8) & 15], w[(n + 2) & 15]);
+                w[n] = w[n].xor(three).left::<1>();
             }
-            let known = _mm512_add_epi32(_mm512_add_epi32($e, _mm512_set1_epi32($k as i32)), w[n]);
-            let choice = _mm512_add_epi32(known, _mm512_ternarylogic_epi32::<$f>($b, $c, $d));
-            $e = _mm512_add_epi32(choice, _mm512_rol_epi32::<5>($a));
-            $b = _mm512_rol_epi32::<30>($b);
+            let known = $e.add(V::all($k)).add(w[n]);
+            let choice = known.add($b.ternary::<$f>($c, $d));
+            $e = choice.add($a.left::<5>());
+            $b = $b.left::<30>();
         };
     }
     macro_rules! five {
@@ -85,6 +92,6 @@ fn compress(rows: &mut [__m512i; 5], w: &mut [__m512i; 16]) {
     twenty!(0xe8, 0x8f1b_bcdcu32, 40usize);
     twenty!(0x96, 0xca62_c1d6u32, 60usize);
     for (row, new) in rows.iter_mut().zip([a, b, c, d, e]) {
-        *row = _mm512_add_epi32(*row, new);
+        *row = row.add(new);
     }
 }

@@ -1,24 +1,15 @@
-//! SHA-256 (FIPS 180-4) in 16 lanes.
+//! SHA-256 (FIPS 180-4) in 8 or 16 lanes.
 
-use std::arch::x86_64::{
-    __m512i, _mm512_add_epi32 as add, _mm512_ror_epi32 as turn, _mm512_set1_epi32 as all,
-    _mm512_srli_epi32 as shift, _mm512_ternarylogic_epi32 as ternary,
-};
+use std::marker::PhantomData;
 
 use super::State;
 use super::lanes::Algorithm;
-use super::sha2::{compress, round, shifted, turned};
-use super::transpose::{bytes, load, store, words32};
+use super::rows::{Blocks, Compress, Outer};
+use super::transpose::bytes;
+use super::words::Words;
 
-type Signed = i32;
-
-// FIPS 180-4 section 4.1.2.
-const BIG_0: [i32; 3] = [2, 13, 22];
-const BIG_1: [i32; 3] = [6, 11, 25];
-const SMALL_0: [i32; 2] = [7, 18];
-const SHIFT_0: u32 = 3;
-const SMALL_1: [i32; 2] = [17, 19];
-const SHIFT_1: u32 = 10;
+/// Words of the state.
+const ROWS: usize = 8;
 
 /// The first bits of the cube roots of the first 64 primes.
 #[rustfmt::skip]
@@ -43,41 +34,94 @@ const SHA256: [u32; 8] = [
     0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
 ];
 
-pub(super) struct Sha256;
+pub(super) struct Sha256<V>(PhantomData<V>);
 
-impl Algorithm for Sha256 {
+impl<V: Words> Algorithm for Sha256<V> {
     const WORD: usize = 4;
+    const LANES: usize = V::LANES;
     const GROUPS: usize = 1;
+    const OUTER: bool = true;
     const BLOCK: usize = 64;
     const DIGEST_WORDS: usize = 8;
     const BIG_ENDIAN: bool = true;
-    const WORTH: usize = 6;
+
+    fn worth() -> usize {
+        // Eight lanes are no faster than the instructions for it, which `scalar` uses.
+        if V::LANES == 8 && std::arch::is_x86_feature_detected!("sha") { usize::MAX } else { 6 }
+    }
 
     fn initial() -> [u8; 64] {
         bytes(SHA256.map(u32::to_ne_bytes))
     }
 
     unsafe fn blocks(states: &mut [State], next: &mut [*const u8], steps: usize) {
-        if let ([state, ..], Ok(next)) = (states, next.try_into()) {
-            // SAFETY: the caller's.
-            unsafe { blocks(state, next, steps) };
+        // SAFETY: the caller's.
+        unsafe { V::call(Blocks { state: &mut states[0], next, steps, rounds: PhantomData::<Rounds> }) };
+    }
+
+    unsafe fn outer(states: &mut [State], keys: &[State]) {
+        // SAFETY: the caller's.
+        unsafe { V::call(Outer { state: &mut states[0], keys: &keys[0], rounds: PhantomData::<Rounds> }) };
+    }
+}
+
+struct Rounds;
+
+impl Compress for Rounds {
+    const ROWS: usize = ROWS;
+
+    #[inline(always)]
+    fn compress<V: Words>(rows: &mut [V; 8], w: &mut [V; 16]) {
+        compress(rows, w);
+    }
+}
+
+/// FIPS 180-4 section 4.1.2: three rotations, added without carry.
+macro_rules! turned {
+    ($x:expr, $a:literal $b:literal $c:literal) => {{
+        let x = $x;
+        x.right::<$a>().ternary::<0x96>(x.right::<$b>(), x.right::<$c>())
+    }};
+}
+
+/// Two rotations and a shift.
+macro_rules! shifted {
+    ($x:expr, $a:literal $b:literal, $shift:literal) => {{
+        let x = $x;
+        x.right::<$a>().ternary::<0x96>(x.right::<$b>(), x.shifted::<$shift>())
+    }};
+}
+
+#[inline(always)]
+fn compress<V: Words>(rows: &mut [V; ROWS], w: &mut [V; 16]) {
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *rows;
+    macro_rules! round {
+        ($a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident, $k:expr, $w:expr) => {
+            let known = $h.add($w.add(V::all(K[$k])));
+            let t = known.add($e.ternary::<0xca>($f, $g)).add(turned!($e, 6 11 25));
+            $d = $d.add(t);
+            $h = t.add($a.ternary::<0xe8>($b, $c)).add(turned!($a, 2 13 22));
+        };
+    }
+    for k in (0..K.len()).step_by(16) {
+        if k > 0 {
+            for n in 0..16 {
+                let late = shifted!(w[(n + 14) & 15], 17 19, 10);
+                let early = shifted!(w[(n + 1) & 15], 7 18, 3);
+                w[n] = w[n].add(w[(n + 9) & 15]).add(early.add(late));
+            }
+        }
+        for n in [0, 8] {
+            round!(a b c d e f g h, k + n, w[n]);
+            round!(h a b c d e f g, k + n + 1, w[n + 1]);
+            round!(g h a b c d e f, k + n + 2, w[n + 2]);
+            round!(f g h a b c d e, k + n + 3, w[n + 3]);
+            round!(e f g h a b c d, k + n + 4, w[n + 4]);
+            round!(d e f g h a b c, k + n + 5, w[n + 5]);
+            round!(c d e f g h a b, k + n + 6, w[n + 6]);
+            round!(b c d e f g h a, k + n + 7, w[n + 7]);
         }
     }
+    let [p, q, r, s, t, u, v, x] = *rows;
+    *rows = [p.add(a), q.add(b), r.add(c), s.add(d), t.add(e), u.add(f), v.add(g), x.add(h)];
 }
-
-/// Hash `steps` blocks of each lane.
-///
-/// # Safety
-/// Each pointer has `steps` blocks to be read.
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn blocks(state: &mut State, next: &mut [*const u8; 16], steps: usize) {
-    let mut rows = load::<8>(state);
-    for _ in 0..steps {
-        // SAFETY: the caller's.
-        let mut w = unsafe { words32(next, true) };
-        compress(&mut rows, &mut w);
-    }
-    store(state, &rows);
-}
-
-compress!();

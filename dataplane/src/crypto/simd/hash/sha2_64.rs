@@ -63,11 +63,16 @@ pub(super) struct Sha512;
 
 impl Algorithm for Sha512 {
     const WORD: usize = 8;
+    const LANES: usize = 8;
+    const OUTER: bool = false;
     const GROUPS: usize = 1;
     const BLOCK: usize = 128;
     const DIGEST_WORDS: usize = 8;
     const BIG_ENDIAN: bool = true;
-    const WORTH: usize = 3;
+
+    fn worth() -> usize {
+        3
+    }
 
     fn initial() -> [u8; 64] {
         bytes(SHA512.map(u64::to_ne_bytes))
@@ -85,11 +90,16 @@ pub(super) struct Sha384;
 
 impl Algorithm for Sha384 {
     const WORD: usize = 8;
+    const LANES: usize = 8;
+    const OUTER: bool = false;
     const GROUPS: usize = 1;
     const BLOCK: usize = 128;
     const DIGEST_WORDS: usize = 6;
     const BIG_ENDIAN: bool = true;
-    const WORTH: usize = 3;
+
+    fn worth() -> usize {
+        3
+    }
 
     fn initial() -> [u8; 64] {
         bytes(SHA384.map(u64::to_ne_bytes))

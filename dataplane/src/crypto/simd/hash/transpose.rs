@@ -46,7 +46,7 @@ pub(super) unsafe fn words32(next: &mut [*const u8; 16], swap: bool) -> [__m512i
 /// transposition of quarters.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn quarters(rows: &[__m512i; 16]) -> [__m512i; 16] {
+pub(in super::super) fn quarters(rows: &[__m512i; 16]) -> [__m512i; 16] {
     let mut words = *rows;
     for n in 0..4 {
         let [a, b, c, d] = [rows[n], rows[n + 4], rows[n + 8], rows[n + 12]];
@@ -97,6 +97,53 @@ pub(super) unsafe fn words64(next: &mut [*const u8; 8]) -> [__m512i; 16] {
     for next in next {
         // SAFETY: the caller's: the end of the block.
         *next = unsafe { next.add(128) };
+    }
+    words
+}
+
+/// Half a block of each of eight lanes: word w of all of them, for each w.
+///
+/// # Safety
+/// Each pointer has 32 bytes from `at` on to be read.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn half_words32(next: &[*const u8; 8], at: usize, swap: bool) -> [__m256i; 8] {
+    let mut rows = [_mm256_setzero_si256(); 8];
+    for (row, next) in rows.iter_mut().zip(next) {
+        // SAFETY: the caller's.
+        *row = unsafe { _mm256_loadu_si256(next.add(at).cast()) };
+    }
+    if swap {
+        let order =
+            _mm256_broadcastsi128_si256(_mm_set_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203));
+        for row in &mut rows {
+            *row = _mm256_shuffle_epi8(*row, order);
+        }
+    }
+    eighths(&rows)
+}
+
+/// 8 x 8 words over eight registers.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(in super::super) fn eighths(rows: &[__m256i; 8]) -> [__m256i; 8] {
+    let mut by_two = *rows;
+    for n in 0..4 {
+        let (a, b) = (rows[2 * n], rows[2 * n + 1]);
+        (by_two[2 * n], by_two[2 * n + 1]) = (_mm256_unpacklo_epi32(a, b), _mm256_unpackhi_epi32(a, b));
+    }
+    let mut by_four = by_two;
+    for n in 0..2 {
+        let [a, b, c, d] = [by_two[4 * n], by_two[4 * n + 1], by_two[4 * n + 2], by_two[4 * n + 3]];
+        by_four[4 * n] = _mm256_unpacklo_epi64(a, c);
+        by_four[4 * n + 1] = _mm256_unpackhi_epi64(a, c);
+        by_four[4 * n + 2] = _mm256_unpacklo_epi64(b, d);
+        by_four[4 * n + 3] = _mm256_unpackhi_epi64(b, d);
+    }
+    let mut words = by_four;
+    for n in 0..4 {
+        words[n] = _mm256_permute2x128_si256::<0x20>(by_four[n], by_four[n + 4]);
+        words[n + 4] = _mm256_permute2x128_si256::<0x31>(by_four[n], by_four[n + 4]);
     }
     words
 }
