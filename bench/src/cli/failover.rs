@@ -15,6 +15,7 @@ use crate::manifest::Manifest;
 use crate::measure::figures::Figures;
 use crate::measure::recording::Recording;
 use crate::report::document::{Answer, Document, SCHEMA};
+use crate::report::json;
 use crate::report::require::Requirement;
 use crate::report::seeds::Runs;
 use crate::report::text::{self, Style};
@@ -189,7 +190,7 @@ fn finish(
     }
     let manifest = Manifest::here(recording.clock, Some(recording.seed));
     let document = Document { schema: SCHEMA, figures, shows, runs, manifest };
-    let json = serde_json::to_string_pretty(&document).map_err(|e| Failure::Check(e.to_string()))? + "\n";
+    let json = json::text(&document).map_err(|e| Failure::Check(e.to_string()))?;
     if let Some(dir) = out {
         keep(dir, &json, recording)?;
         if !arguments.json {

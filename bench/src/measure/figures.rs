@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use espalier_control::event::Level;
+use espalier_control::event::{Level, Mark};
 use espalier_wire::{Cause, Instant};
-use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::lanes::{self, Lane};
+use super::latency::{self, Latency, LatencyPhase};
 use super::ledger::Flow;
 use super::outage::{self, outages};
 use super::parts::parts;
-use super::recording::{NodeId, Recording, Struck};
+use super::recording::{Happened, NodeId, Recording, Struck};
+use super::series::{self, Stretch};
+use super::topology::{self, Topology};
 use super::{phases, rekeys};
 
 /// A run in figures. Times are seconds of the run.
@@ -20,18 +23,24 @@ use super::{phases, rekeys};
 pub struct Figures {
     /// The scenario.
     pub scenario: String,
+    /// What it says of itself.
+    pub about: String,
     /// Its seed.
     pub seed: u64,
     /// `virtual` or `real`.
     pub clock: &'static str,
     /// How long the run lasted.
     pub duration_s: f64,
+    /// The network.
+    pub topology: Topology,
     /// By direction of each traffic.
     pub flows: Vec<FlowFigures>,
     /// By flow, node and cause; they sum to the flows' `lost`.
     pub losses: Vec<Loss>,
     /// What struck.
     pub faults: Vec<Fault>,
+    /// The state of each machine of each router over time.
+    pub lanes: Vec<Lane>,
     /// What the routers said, debug lines left out.
     pub events: Vec<Event>,
     /// From each fault on, what happened first where.
@@ -72,23 +81,17 @@ pub struct FlowFigures {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ns: Option<Latency>,
     pub outages: Vec<OutageFigures>,
-    /// Offered and delivered packets of each of [`BUCKETS`] equal spans of the run.
+    /// Latencies before the faults, during what they caused, and after.
+    pub latency_phases: Vec<LatencyPhase>,
+    /// Delivered and lost packets over time.
+    pub series: Vec<Stretch>,
+    /// Offered and delivered packets of each of [`BUCKETS`] equal spans of the run: a terminal's columns.
     #[serde(skip)]
-    pub series: Vec<(u32, u32)>,
+    pub columns: Vec<(u32, u32)>,
 }
 
-/// How finely a run's delivery over time is kept.
+/// How finely a terminal shows delivery over time.
 pub const BUCKETS: usize = 80;
-
-/// Nanoseconds.
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
-#[allow(missing_docs, reason = "names say it")]
-pub struct Latency {
-    pub p50: u64,
-    pub p99: u64,
-    pub p999: u64,
-    pub max: u64,
-}
 
 /// One outage of one flow.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -164,12 +167,15 @@ impl Figures {
         let losses = losses(run);
         Self {
             scenario: run.scenario.clone(),
+            about: run.about.clone(),
             seed: run.seed,
             clock: run.clock,
             duration_s: run.duration.as_s(),
+            topology: topology::topology(run),
             flows: run.ledger.flows().map(|f| flow(run, f)).collect(),
             losses,
             faults: run.faults.iter().map(fault).collect(),
+            lanes: lanes::lanes(run),
             events: events(run),
             phases: phases::phases(run),
             rekeys: rekeys::rekeys(run),
@@ -239,7 +245,10 @@ fn events(run: &Recording) -> Vec<Event> {
         source: "fault",
         text: format!("{} {}", f.action, f.target),
     };
-    let told = run.events.iter().filter(|e| e.event.level != Level::Debug || e.event.mark.is_some());
+    // States are told by the lanes.
+    let state = |e: &Happened| matches!(e.event.mark, Some(Mark::State { .. }));
+    let said = |e: &&Happened| !state(e) && (e.event.level != Level::Debug || e.event.mark.is_some());
+    let told = run.events.iter().filter(said);
     let told = told.map(|e| Event {
         t_s: e.at.as_s(),
         node: name(run, e.node),
@@ -263,38 +272,12 @@ fn flow(run: &Recording, flow: &Flow) -> FlowFigures {
         reordered: flow.reordered,
         corrupted: count(&|p| p.is_corrupted()),
         recovered: outages.iter().all(|o| o.end_s.is_some()),
-        latency_ns: latency(flow),
+        latency_ns: latency::latency(flow),
+        latency_phases: latency::phases(run, flow, &outages),
         outages,
-        series: series(run, flow),
+        series: series::series(run, flow),
+        columns: series::columns(run, flow),
     }
-}
-
-fn latency(flow: &Flow) -> Option<Latency> {
-    let mut histogram = Histogram::<u64>::new(3).ok()?;
-    let mut max = 0;
-    for packet in flow.packets() {
-        if let Some(arrived) = packet.delivered() {
-            let took = (arrived - packet.offered()).as_ns();
-            histogram.saturating_record(took);
-            max = max.max(took);
-        }
-    }
-    let quantile = |q: f64| histogram.value_at_quantile(q).min(max);
-    let figures = || Latency { p50: quantile(0.5), p99: quantile(0.99), p999: quantile(0.999), max };
-    (!histogram.is_empty()).then(figures)
-}
-
-fn series(run: &Recording, flow: &Flow) -> Vec<(u32, u32)> {
-    let mut series = vec![(0, 0); BUCKETS];
-    let span = run.duration.as_ns().max(1) as u128;
-    for packet in flow.packets() {
-        let at = u128::from(packet.offered().as_ns()) * BUCKETS as u128 / span;
-        if let Some(bucket) = series.get_mut(at as usize) {
-            bucket.0 += 1;
-            bucket.1 += u32::from(packet.delivered().is_some());
-        }
-    }
-    series
 }
 
 /// A fault this long ago is no longer the reason of a loss at a rekey.

@@ -2,10 +2,14 @@
 
 pub mod clock;
 pub mod figures;
+pub mod lanes;
+pub mod latency;
 pub mod ledger;
 pub mod outage;
 mod parts;
 pub mod phases;
 pub mod recording;
 pub mod rekeys;
+pub mod series;
 pub mod throughput;
+pub mod topology;

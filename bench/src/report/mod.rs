@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod document;
+pub mod json;
 pub mod require;
 pub mod seeds;
 pub mod text;

@@ -85,7 +85,7 @@ fn timeline(text: &mut String, figures: &Figures, style: Style) {
             (_, 0) => '×',
             (offered, delivered) => BARS[((delivered * 8).div_ceil(*offered) as usize).clamp(1, 8) - 1],
         };
-        let line: String = flow.series.iter().map(bar).collect();
+        let line: String = flow.columns.iter().map(bar).collect();
         let _ = writeln!(text, "  {:<width$}  {line}", flow.name);
     }
     let _ = writeln!(text, "  {:<width$}  digits: faults; A: another router becomes Active\n", "");
