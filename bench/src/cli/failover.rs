@@ -9,12 +9,13 @@ use espalier_control::event::{Level, Source};
 use espalier_control::ios::{Exec, parse_exec};
 use espalier_wire::Instant;
 
-use super::{Failure, print};
+use super::{Failure, print, report};
 use crate::drive::simulated::{self, Options};
 use crate::manifest::Manifest;
 use crate::measure::figures::Figures;
 use crate::measure::recording::Recording;
 use crate::report::document::{Answer, Document, SCHEMA};
+use crate::report::html;
 use crate::report::json;
 use crate::report::require::Requirement;
 use crate::report::seeds::Runs;
@@ -71,7 +72,7 @@ pub(super) struct Arguments {
     /// Change the scenario: traffic.NAME.rate=1kpps, segment.NAME.loss=0.01, config.ROUTER.INTERFACE="IOS line"
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Where report.json, SEGMENT.pcapng and keys/ go [default on a terminal: results/local/SCENARIO-SEED]
+    /// Where report.json, report.html, SEGMENT.pcapng and keys/ go [default on a terminal: results/local/SCENARIO-SEED]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// JSON on standard output, and nothing else there
@@ -86,7 +87,7 @@ pub(super) struct Arguments {
     /// Fail (exit code 1) unless a figure meets this: 'failover.inside-to-remote.tbm_s<10'
     #[arg(long, value_name = "EXPR")]
     require: Vec<String>,
-    /// Do not print the report
+    /// Do not print the report and make no page
     #[arg(long)]
     no_report: bool,
 }
@@ -193,11 +194,23 @@ fn finish(
     let json = json::text(&document).map_err(|e| Failure::Check(e.to_string()))?;
     if let Some(dir) = out {
         keep(dir, &json, recording)?;
+        let page = dir.join("report.html");
+        if !arguments.no_report {
+            let source = html::Source {
+                file: "report.json".to_owned(),
+                name: figures.scenario.clone(),
+                text: json.clone(),
+            };
+            let html = html::page(&[source]).map_err(|m| Failure::Check(m.to_string()))?;
+            report::write(&page, &html)?;
+        }
         if !arguments.json {
-            print(&format!(
-                "Everything is in {}: report.json, a pcapng of each segment, keys/ to open them with.\n",
-                dir.display()
-            ))?;
+            let beside = "report.json, a pcapng of each segment, keys/ to open them with";
+            print(&if arguments.no_report {
+                format!("Everything is in {}: {beside}.\n", dir.display())
+            } else {
+                format!("Beside the page: {beside}.\nThe page: {}\n", page.display())
+            })?;
         }
     }
     if arguments.json {

@@ -5,6 +5,7 @@ mod bench;
 mod esp;
 mod failover;
 mod interrupt;
+mod report;
 mod scenarios;
 mod schema;
 
@@ -65,6 +66,8 @@ enum Verb {
     Decap(esp::Arguments),
     /// Measure what a packet costs on one core, by transform, engine, size and direction
     Bench(Box<bench::Arguments>),
+    /// Make the page of a report.json, or of several side by side
+    Report(report::Arguments),
     /// Print the JSON schema of a command's output, or the list of causes of loss
     Schema(schema::Arguments),
 }
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Encap(arguments)) => esp::run(&arguments, esp::Verb::Encap),
         Some(Verb::Decap(arguments)) => esp::run(&arguments, esp::Verb::Decap),
         Some(Verb::Bench(arguments)) => bench::run(&arguments),
+        Some(Verb::Report(arguments)) => report::run(&arguments),
         Some(Verb::Schema(arguments)) => schema::run(&arguments),
         None => failover::run(&before),
     };

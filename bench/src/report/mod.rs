@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod document;
+pub mod html;
 pub mod json;
 pub mod require;
 pub mod seeds;
