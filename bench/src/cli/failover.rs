@@ -181,7 +181,7 @@ fn finish(
         for a in &shows {
             print(&format!("{:.3} s  {}#{}\n{}\n", a.t_s, a.router, a.command, a.text))?;
         }
-        let style = Style { colour: std::io::stdout().is_terminal() };
+        let style = Style { colour: super::colours() };
         if !arguments.no_report {
             print(&text::run(recording, figures, style))?;
             if let Some(runs) = &runs {
@@ -247,11 +247,7 @@ fn show(text: &str) -> Result<(Instant, String, String, Exec), Failure> {
 
 /// Where the files go, made if need be.
 fn folder(arguments: &Arguments, scenario: &Scenario) -> Result<Option<PathBuf>, Failure> {
-    let own = || {
-        let checkout = Path::new("Cargo.toml").is_file() && Path::new("results").is_dir();
-        let base = if checkout { "results/local" } else { "espalier-out" };
-        Path::new(base).join(format!("{}-{}", scenario.name, scenario.seed))
-    };
+    let own = || super::local().join(format!("{}-{}", scenario.name, scenario.seed));
     let wanted = !arguments.json && !arguments.no_report && std::io::stdout().is_terminal();
     let Some(dir) = arguments.out.clone().or_else(|| wanted.then(own)) else { return Ok(None) };
     std::fs::create_dir_all(&dir).map_err(|e| Failure::Input(format!("{}: {e}", dir.display())))?;
@@ -279,7 +275,7 @@ fn more(scenario: &Scenario, n: u64) -> Result<Vec<Figures>, Failure> {
                         break;
                     }
                     let scenario = Scenario { seed: scenario.seed + 1 + i, ..scenario.clone() };
-                    let run = simulated::run(&scenario, Options::default()).map(|r| Figures::of(&r));
+                    let run = simulated::run(&scenario, Options::default()).map(|r| Figures::brief(&r));
                     if let Ok(mut found) = found.lock() {
                         found.push((i, run));
                     }

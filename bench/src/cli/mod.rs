@@ -8,8 +8,10 @@ mod interrupt;
 mod report;
 mod scenarios;
 mod schema;
+mod sweep;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -66,6 +68,8 @@ enum Verb {
     Decap(esp::Arguments),
     /// Measure what a packet costs on one core, by transform, engine, size and direction
     Bench(Box<bench::Arguments>),
+    /// Run a scenario over settings and seeds, and rank what each setting costs
+    Sweep(Box<sweep::Arguments>),
     /// Make the page of a report.json, or of several side by side
     Report(report::Arguments),
     /// Print the JSON schema of a command's output, or the list of causes of loss
@@ -92,6 +96,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Encap(arguments)) => esp::run(&arguments, esp::Verb::Encap),
         Some(Verb::Decap(arguments)) => esp::run(&arguments, esp::Verb::Decap),
         Some(Verb::Bench(arguments)) => bench::run(&arguments),
+        Some(Verb::Sweep(arguments)) => sweep::run(&arguments),
         Some(Verb::Report(arguments)) => report::run(&arguments),
         Some(Verb::Schema(arguments)) => schema::run(&arguments),
         None => failover::run(&before),
@@ -101,6 +106,17 @@ pub fn main() -> ExitCode {
         Err(Failure::Check(message)) => say(1, &message),
         Err(Failure::Input(message)) => say(2, &message),
     }
+}
+
+/// Where results of one's own go: git ignores both.
+fn local() -> PathBuf {
+    let checkout = Path::new("Cargo.toml").is_file() && Path::new("results").is_dir();
+    PathBuf::from(if checkout { "results/local" } else { "espalier-out" })
+}
+
+/// Whether standard output shows colours, and its reader wants them (<https://no-color.org>).
+fn colours() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
 fn say(code: u8, message: &str) -> ExitCode {

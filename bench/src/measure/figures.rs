@@ -164,7 +164,15 @@ pub struct Event {
 impl Figures {
     /// The figures of a run.
     pub fn of(run: &Recording) -> Self {
-        let losses = losses(run);
+        Self { lanes: lanes::lanes(run), events: events(run), ..Self::with(run, true) }
+    }
+
+    /// The figures of one run of many: without what only a drawing needs.
+    pub fn brief(run: &Recording) -> Self {
+        Self::with(run, false)
+    }
+
+    fn with(run: &Recording, drawn: bool) -> Self {
         Self {
             scenario: run.scenario.clone(),
             about: run.about.clone(),
@@ -172,11 +180,11 @@ impl Figures {
             clock: run.clock,
             duration_s: run.duration.as_s(),
             topology: topology::topology(run),
-            flows: run.ledger.flows().map(|f| flow(run, f)).collect(),
-            losses,
+            flows: run.ledger.flows().map(|f| flow(run, f, drawn)).collect(),
+            losses: losses(run),
             faults: run.faults.iter().map(fault).collect(),
-            lanes: lanes::lanes(run),
-            events: events(run),
+            lanes: Vec::new(),
+            events: Vec::new(),
             phases: phases::phases(run),
             rekeys: rekeys::rekeys(run),
             convergence: phases::convergence(run),
@@ -260,7 +268,7 @@ fn events(run: &Recording) -> Vec<Event> {
     all
 }
 
-fn flow(run: &Recording, flow: &Flow) -> FlowFigures {
+fn flow(run: &Recording, flow: &Flow, drawn: bool) -> FlowFigures {
     let count = |of: &dyn Fn(&super::ledger::Record) -> bool| flow.packets().filter(|p| of(p)).count() as u64;
     let outages: Vec<OutageFigures> = outages(flow).iter().map(|o| outage(run, &flow.name, o)).collect();
     FlowFigures {
@@ -273,9 +281,9 @@ fn flow(run: &Recording, flow: &Flow) -> FlowFigures {
         corrupted: count(&|p| p.is_corrupted()),
         recovered: outages.iter().all(|o| o.end_s.is_some()),
         latency_ns: latency::latency(flow),
-        latency_phases: latency::phases(run, flow, &outages),
+        latency_phases: if drawn { latency::phases(run, flow, &outages) } else { Vec::new() },
         outages,
-        series: series::series(run, flow),
+        series: if drawn { series::series(run, flow) } else { Vec::new() },
         columns: series::columns(run, flow),
     }
 }

@@ -6,4 +6,5 @@ pub mod html;
 pub mod json;
 pub mod require;
 pub mod seeds;
+pub mod sweep;
 pub mod text;

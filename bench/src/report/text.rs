@@ -21,11 +21,11 @@ impl Style {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    fn head(self, text: &str) -> String {
+    pub(super) fn head(self, text: &str) -> String {
         self.paint("1", text)
     }
 
-    fn bad(self, text: &str) -> String {
+    pub(super) fn bad(self, text: &str) -> String {
         self.paint("1;31", text)
     }
 

@@ -8,6 +8,7 @@ pub mod quantity;
 mod read;
 mod set;
 mod tree;
+pub mod vary;
 
 #[cfg(test)]
 mod tests;

@@ -308,3 +308,43 @@ pub(super) struct Point {
     pub(super) p99_ns: u64,
     pub(super) max_ns: u64,
 }
+
+/// `espalier.sweep/1`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Sweep {
+    pub(super) scenario: String,
+    pub(super) figure: String,
+    pub(super) runs: usize,
+    pub(super) missing: usize,
+    pub(super) points: Vec<SweepPoint>,
+    pub(super) factors: Vec<Factor>,
+    pub(super) parts: Vec<MeanPart>,
+    pub(super) manifest: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SweepPoint {
+    pub(super) settings: Vec<String>,
+    pub(super) spread: Option<Spread>,
+    pub(super) values: Vec<f64>,
+    pub(super) never_recovered: usize,
+    pub(super) refused: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Factor {
+    pub(super) setting: String,
+    pub(super) means: Vec<(String, f64)>,
+    pub(super) range: f64,
+    pub(super) slope: Option<f64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct MeanPart {
+    pub(super) part: String,
+    pub(super) mean_s: f64,
+}

@@ -8,6 +8,7 @@ mod given;
 mod markup;
 mod profile;
 mod scale;
+mod sweep;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -79,6 +80,7 @@ pub fn page(sources: &[Source]) -> Result<String, Mistake> {
         "espalier.failover/1" => failover::page(&Source::all(sources)?),
         "espalier.bench/1" => bench::page(&Source::all(sources)?),
         "espalier.compare/1" => compare::page(&Source::all(sources)?),
+        "espalier.sweep/1" => sweep::page(&Source::all(sources)?),
         "espalier.profile/1" => profile::page(&Source::all(sources)?),
         other => {
             let start = Place::start(sources.first().map_or("", |s| s.file.as_str()));

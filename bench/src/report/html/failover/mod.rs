@@ -2,10 +2,10 @@
 
 mod books;
 mod latency;
-mod runs;
+pub(super) mod runs;
 mod timeline;
 mod topology;
-mod verdict;
+pub(super) mod verdict;
 mod waterfall;
 
 use super::given::Failover;

@@ -48,15 +48,15 @@ pub(super) fn spread(run: &Failover) -> String {
     for s in runs.spreads.iter().filter(|s| s.tbm_s.is_some() && s.outages > 1) {
         let own = |o: &&RunOutage| o.flow == s.flow && o.kind == s.kind;
         let values: Vec<f64> = runs.outages.iter().filter(own).filter_map(|o| o.tbm_s).collect();
-        curve(&mut out, &format!("{} · {}", s.flow, s.kind), &[("", values)]);
+        curve(&mut out, &format!("{} · {}", s.flow, s.kind), &[values]);
     }
     out.push_str("</div></section>");
     out
 }
 
 /// Curves of the share of outages that lasted at most so long.
-fn curve(out: &mut String, title: &str, sets: &[(&str, Vec<f64>)]) {
-    let all = || sets.iter().flat_map(|s| s.1.iter().copied());
+pub(in super::super) fn curve(out: &mut String, title: &str, sets: &[Vec<f64>]) {
+    let all = || sets.iter().flat_map(|s| s.iter().copied());
     let most = all().fold(0.0, f64::max);
     let least = all().fold(most, f64::min);
     let margin = ((most - least) * 0.05).max(most * 0.01).max(1e-9);
@@ -88,7 +88,7 @@ fn curve(out: &mut String, title: &str, sets: &[(&str, Vec<f64>)]) {
             seconds(t)
         );
     }
-    for (i, (_, values)) in sets.iter().enumerate() {
+    for (i, values) in sets.iter().enumerate() {
         let mut values = values.clone();
         values.sort_by(f64::total_cmp);
         let mut path = format!("M{:.1} {:.1}", x.start, y.at(0.0));

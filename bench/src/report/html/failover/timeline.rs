@@ -8,7 +8,7 @@ use super::super::scale::{Linear, step};
 /// Places in the drawing, in its own units.
 const WIDTH: f64 = 1080.0;
 const LEFT: f64 = 178.0;
-const RIGHT: f64 = WIDTH - 12.0;
+const RIGHT: f64 = WIDTH - 18.0;
 const FLOW_HEIGHT: f64 = 46.0;
 const FLOW_GAP: f64 = 10.0;
 const LANE_HEIGHT: f64 = 15.0;
@@ -100,15 +100,20 @@ impl Drawing<'_> {
                 }
             }
         }
-        let Some(first) = steps.first() else { return };
-        put!(self.out, "<path class=\"{class}\" d=\"M{:.3} {:.1}", first[0], first[2]);
-        for [from, to, _, high] in &steps {
-            put!(self.out, "L{from:.3} {high:.1}H{to:.3}");
+        // A band of no height would still be a line.
+        let flat = |s: &[f64; 4]| (s[2] - s[3]).abs() < 0.05;
+        put!(self.out, "<path class=\"{class}\" d=\"");
+        for band in steps.split(flat).filter(|band| !band.is_empty()) {
+            put!(self.out, "M{:.3} {:.1}", band[0][0], band[0][2]);
+            for [from, to, _, high] in band {
+                put!(self.out, "L{from:.3} {high:.1}H{to:.3}");
+            }
+            for [from, to, low, _] in band.iter().rev() {
+                put!(self.out, "L{to:.3} {low:.1}H{from:.3}");
+            }
+            self.out.push('Z');
         }
-        for [from, to, low, _] in steps.iter().rev() {
-            put!(self.out, "L{to:.3} {low:.1}H{from:.3}");
-        }
-        self.out.push_str("Z\"/>");
+        self.out.push_str("\"/>");
     }
 
     /// Each outage as a link to where its packets went.
@@ -275,18 +280,26 @@ impl Drawing<'_> {
     }
 }
 
-/// The highest rate of a flow in a window.
+/// The rate that a flow hardly ever exceeds in a window: one bin that holds two packets by chance sets no scale.
 fn peak(flow: &Flow, window: Window) -> f64 {
-    let mut most = 0.0f64;
+    let mut rates: Vec<(f64, f64)> = Vec::new();
     for stretch in flow.series.iter().filter(|s| s.bin_s > 0.0) {
         for (bin, (delivered, lost)) in stretch.delivered.iter().zip(&stretch.lost).enumerate() {
             let from = stretch.from_s + bin as f64 * stretch.bin_s;
-            if from + stretch.bin_s >= window.from && from <= window.to {
-                most = most.max((f64::from(*delivered) + f64::from(*lost)) / stretch.bin_s);
+            let rate = (f64::from(*delivered) + f64::from(*lost)) / stretch.bin_s;
+            if from + stretch.bin_s >= window.from && from <= window.to && rate > 0.0 {
+                rates.push((rate, stretch.bin_s));
             }
         }
     }
-    most
+    rates.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let enough = rates.iter().map(|r| r.1).sum::<f64>() * 0.98;
+    let mut seen = 0.0;
+    let found = rates.iter().find(|(_, width)| {
+        seen += width;
+        seen >= enough
+    });
+    found.or(rates.last()).map_or(0.0, |r| r.0)
 }
 
 /// Whether a lane tells anything in this window that its router's being there does not.

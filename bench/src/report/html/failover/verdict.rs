@@ -4,7 +4,7 @@ use super::super::given::{Failover, Flow, Outage};
 use super::super::markup::{Escaped, count, plural, put, seconds};
 
 /// What a part of an outage is, in words that need no router.
-pub(super) fn part(name: &str) -> &str {
+pub(in super::super) fn part(name: &str) -> &str {
     match name {
         "hsrp-hold" => "waiting for HSRP's hold timer to run out",
         "hsrp-preempt" => "HSRP's change back to the preferred router",
@@ -20,11 +20,32 @@ pub(super) fn part(name: &str) -> &str {
     }
 }
 
+/// `ROUTER:INTERFACE` as one says it.
+fn interface(target: &str) -> String {
+    target.rsplit_once(':').map_or_else(|| target.to_owned(), |(router, name)| format!("{name} of {router}"))
+}
+
+/// The time between two packets of a flow, as an outage shows it.
+fn resolution(o: &Outage) -> f64 {
+    o.plbm_s.unwrap_or(f64::INFINITY) / o.lost.max(1) as f64
+}
+
+/// Of outages of one cause, the one that tells best how long it was: a sparse flow sees too much by up to the time
+/// between two of its packets.
+pub(super) fn clearest<'a>(
+    outages: impl Iterator<Item = (&'a Flow, &'a Outage)>,
+) -> Option<(&'a Flow, &'a Outage)> {
+    let long = |o: &Outage| o.tbm_s.unwrap_or(0.0);
+    outages
+        .filter(|(_, o)| long(o) > 0.0)
+        .min_by(|a, b| resolution(a.1).total_cmp(&resolution(b.1)).then(long(b.1).total_cmp(&long(a.1))))
+}
+
 /// What a fault did, as the middle of a sentence.
 fn deed(action: &str, target: &str) -> String {
     match action {
-        "shutdown" => format!("{target} was shut down"),
-        "no-shutdown" => format!("{target} came back"),
+        "shutdown" => format!("{} was shut down", interface(target)),
+        "no-shutdown" => format!("{} came back", interface(target)),
         "crash" => format!("{target} crashed"),
         "boot" => format!("{target} booted"),
         "reload" => format!("{target} was reloaded"),
@@ -52,8 +73,11 @@ fn all(run: &Failover) -> impl Iterator<Item = (&Flow, &Outage)> {
 
 fn worst(run: &Failover) -> Option<(&Flow, &Outage)> {
     let long = |o: &Outage| if o.end_s.is_none() { f64::INFINITY } else { o.tbm_s.unwrap_or(0.0) };
-    let found = all(run).max_by(|a, b| long(a.1).total_cmp(&long(b.1)));
-    found.filter(|(_, o)| o.end_s.is_none() || o.tbm_s.is_some_and(|t| t > 0.0))
+    let (flow, most) = all(run).max_by(|a, b| long(a.1).total_cmp(&long(b.1)))?;
+    if most.end_s.is_none() {
+        return Some((flow, most));
+    }
+    clearest(all(run).filter(|(_, o)| o.fault == most.fault && o.kind == most.kind))
 }
 
 /// The headline, and whether it is good news.
@@ -82,10 +106,11 @@ fn reason(run: &Failover, out: &mut String) {
     let Some(most) = o.parts.iter().max_by(|a, b| a.s.total_cmp(&b.s)) else { return };
     put!(
         out,
-        " Of the longest outage ({}, {}), <b>{:.0} %</b> went by {}",
+        " Of the outage of {} ({}), <b>{:.0} %</b> went by {}",
         Escaped(&flow.name),
         seconds(total),
-        most.s / total * 100.0,
+        // Rounded down: what is left is something, however little.
+        (most.s / total * 100.0).floor(),
         Escaped(part(&most.part))
     );
     let ike = o.parts.iter().find(|p| p.part == "ike" && p.part != most.part);

@@ -3,7 +3,7 @@
 use super::super::given::{Failover, Outage, Phase};
 use super::super::markup::{Escaped, put, seconds};
 use super::timeline::{self, Window};
-use super::verdict::part;
+use super::verdict::{clearest, part};
 
 const WIDTH: f64 = 1080.0;
 const LEFT: f64 = 300.0;
@@ -133,12 +133,12 @@ fn staircase(out: &mut String, at: f64, phases: &[&Phase]) {
     out.push_str("</svg><p class=\"fine\">A step's width tells its order of size (logarithmic), its text the time.</p>");
 }
 
-/// The longest outage of this fault, to scale.
+/// The outage of this fault as the densest flow saw it, to scale.
 fn parts(out: &mut String, run: &Failover, fault: usize) {
     let own = run.flows.iter().flat_map(|f| f.outages.iter().map(move |o| (f, o)));
     let own = own.filter(|(_, o)| o.fault == Some(fault) && !o.parts.is_empty());
     let total = |o: &Outage| o.parts.iter().map(|p| p.s).sum::<f64>();
-    let Some((flow, o)) = own.max_by(|a, b| total(a.1).total_cmp(&total(b.1))) else { return };
+    let Some((flow, o)) = clearest(own) else { return };
     let sum = total(o);
     if sum <= 0.0 || !sum.is_finite() {
         return;
