@@ -19,7 +19,7 @@ use crate::report::html;
 use crate::report::json;
 use crate::report::require::Requirement;
 use crate::report::seeds::Runs;
-use crate::report::text::{self, Style};
+use crate::report::text;
 use crate::scenario::{Changes, Scenario, quantity};
 use crate::staged::Staged;
 use crate::wireshark;
@@ -181,7 +181,7 @@ fn finish(
         for a in &shows {
             print(&format!("{:.3} s  {}#{}\n{}\n", a.t_s, a.router, a.command, a.text))?;
         }
-        let style = Style { colour: super::colours() };
+        let style = super::style();
         if !arguments.no_report {
             print(&text::run(recording, figures, style))?;
             if let Some(runs) = &runs {

@@ -90,8 +90,8 @@ pub struct FlowFigures {
     pub columns: Vec<(u32, u32)>,
 }
 
-/// How finely a terminal shows delivery over time.
-pub const BUCKETS: usize = 80;
+/// How finely delivery over time is kept for terminals: none shows more columns.
+pub const BUCKETS: usize = 400;
 
 /// One outage of one flow.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

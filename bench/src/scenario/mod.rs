@@ -6,7 +6,9 @@
 mod builtin;
 pub mod quantity;
 mod read;
+pub mod review;
 mod set;
+pub mod sketch;
 mod tree;
 pub mod vary;
 

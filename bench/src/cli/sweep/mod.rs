@@ -19,7 +19,6 @@ use crate::report::html;
 use crate::report::json;
 use crate::report::require::Figure;
 use crate::report::sweep::{Document, Plan, Run, SCHEMA, text};
-use crate::report::text::Style;
 use crate::scenario::vary::{Space, Vary};
 use crate::scenario::{Changes, Scenario};
 use book::Book;
@@ -272,7 +271,7 @@ fn finish(
     if json {
         print(&text_of)?;
     } else {
-        print(&text(&document, Style { colour: super::colours() }))?;
+        print(&text(&document, super::style()))?;
         print(&format!("The page: {}\n", page.display()))?;
     }
     match (some, first, broken.first()) {
