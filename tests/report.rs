@@ -246,7 +246,7 @@ fn large() -> Result<(), Failed> {
     }
     let events = json["events"].as_array_mut().ok_or("no events")?;
     let told = events.clone();
-    while events.len() < 75_000 {
+    while events.len() < 80_000 {
         events.extend(told.iter().cloned());
     }
     let text = json.to_string();

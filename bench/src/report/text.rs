@@ -63,7 +63,9 @@ fn folded(items: &[String], between: &str, indent: usize, width: usize) -> Strin
 pub fn run(recording: &Recording, figures: &Figures, style: Style) -> String {
     let mut text = String::new();
     let Figures { scenario, seed, clock, duration_s, .. } = figures;
-    let _ = writeln!(text, "{}  {}", style.head(scenario), recording.about);
+    let words: Vec<String> = recording.about.split_whitespace().map(str::to_owned).collect();
+    let about = folded(&words, " ", scenario.chars().count() + 2, style.width);
+    let _ = writeln!(text, "{}  {about}", style.head(scenario));
     let _ = writeln!(text, "seed {seed}, {duration_s} s of {clock} time\n");
     network(&mut text, recording, style);
     timeline(&mut text, figures, style);

@@ -6,7 +6,7 @@
   if (!svg || !holder) return;
   const data = JSON.parse(holder.textContent);
   document.documentElement.classList.add("scripted");
-  const NS = "http://www.w3.org/2000/svg";
+  const NS = svg.namespaceURI;
   const number = (name) => Number(svg.dataset[name]);
   const [left, right, top, bottom] = ["left", "right", "top", "bottom"].map(number);
   const whole = [number("from"), number("to")];
