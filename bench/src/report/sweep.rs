@@ -1,5 +1,6 @@
 //! `espalier.sweep/1`: many runs of one scenario over settings and seeds; what each setting costs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use schemars::JsonSchema;
@@ -116,7 +117,7 @@ pub struct Point {
 pub struct FactorEffect {
     /// The setting.
     pub setting: String,
-    /// The mean of the figure by value, over all other factors and seeds.
+    /// The mean of the figure by value, over seeds and those settings of the other factors that ran with every value.
     pub means: Vec<(String, f64)>,
     /// From the lowest to the highest mean.
     pub range: f64,
@@ -152,14 +153,30 @@ fn slope(means: &[(String, f64)]) -> Option<f64> {
     (under > 0.0).then(|| over / under)
 }
 
+/// The figure by value of one factor, where the other factors' values are such that every value of this one has runs:
+/// what was refused must not favour the rest. All of them, where no such combination is left.
+fn means(space: &Space, runs: &[Run], own: usize, values: &[String]) -> Vec<(String, f64)> {
+    let mut strata: BTreeMap<Vec<String>, BTreeMap<String, Vec<f64>>> = BTreeMap::new();
+    for run in runs {
+        let mut others = space.values(run.point);
+        if let Some(value) = run.value.filter(|_| own < others.len()) {
+            let at = others.remove(own);
+            strata.entry(others).or_default().entry(at).or_default().push(value);
+        }
+    }
+    let ran: BTreeSet<&String> = strata.values().flat_map(BTreeMap::keys).collect();
+    let whole: Vec<_> = strata.values().filter(|s| s.len() == ran.len()).collect();
+    let chosen = if whole.is_empty() { strata.values().collect() } else { whole };
+    let of = |value: &String| {
+        let found: Vec<f64> = chosen.iter().filter_map(|s| s.get(value)).flatten().copied().collect();
+        Some((value.clone(), mean(&found)?))
+    };
+    values.iter().filter_map(of).collect()
+}
+
 fn factors(space: &Space, runs: &[Run]) -> Vec<FactorEffect> {
     let effect = |(i, factor): (usize, &crate::scenario::vary::Factor)| {
-        let of = |value: &String| {
-            let own = runs.iter().filter(|r| space.values(r.point).get(i) == Some(value));
-            let values: Vec<f64> = own.filter_map(|r| r.value).collect();
-            Some((value.clone(), mean(&values)?))
-        };
-        let means: Vec<(String, f64)> = factor.values.iter().filter_map(of).collect();
+        let means = means(space, runs, i, &factor.values);
         let (low, high) = means.iter().fold((f64::MAX, f64::MIN), |(a, b), m| (a.min(m.1), b.max(m.1)));
         let range = (high - low).max(0.0);
         FactorEffect { setting: factor.label.clone(), range, slope: slope(&means), means }
@@ -180,6 +197,11 @@ fn parts(runs: &[Run]) -> Vec<MeanPart> {
     }
     all.sort_by(|a, b| b.mean_s.total_cmp(&a.mean_s));
     all
+}
+
+/// A setting without its path, where the rest says enough: an IOS line.
+pub(super) fn brief(setting: &str) -> &str {
+    setting.strip_prefix("config.").and_then(|s| s.split_once('=')).map_or(setting, |(_, line)| line)
 }
 
 impl Document {
@@ -219,7 +241,7 @@ impl Document {
         let unit = if seconds { " s" } else { "" };
         let factor = |f: &FactorEffect| {
             let slope = f.slope.map(|s| format!(", {s:+.3}{unit} for each 1 more")).unwrap_or_default();
-            format!("{} buys {:.3}{unit}{slope}", f.setting, f.range)
+            format!("{} buys {:.3}{unit}{slope}", brief(&f.setting), f.range)
         };
         if !self.factors.is_empty() {
             return self.factors.iter().map(factor).collect::<Vec<_>>().join("; ");

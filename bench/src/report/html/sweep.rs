@@ -1,5 +1,6 @@
 //! The page of `espalier.sweep/1`: which setting buys how much, the spread of every combination, and curves of shares.
 
+use super::super::sweep::brief;
 use super::failover::{runs, verdict};
 use super::given::{Factor, Sweep, SweepPoint};
 use super::markup::{Escaped, count, digits, put, seconds};
@@ -46,7 +47,7 @@ fn header(out: &mut String, sweep: &Sweep) {
             out,
             "<h1 class=\"verdict good\">{} buys most: {}</h1><p class=\"lead\">Best of all: <code>{}</code> with a median of \
              <b>{}</b> ({} to {} in nine of ten runs).",
-            Escaped(&f.setting),
+            Escaped(brief(&f.setting)),
             shown(sweep, f.range),
             Escaped(best.settings.join("  ")),
             shown(sweep, spread.median),
