@@ -294,7 +294,7 @@ fn every_schema() -> Result<(), Failed> {
     let bench = String::from_utf8(bench.stdout)?;
     let sweep = String::from_utf8(sweep.stdout)?;
     for (name, json, words) in [
-        ("bench", bench, vec!["ns a packet", "aes128-gcm", "scalar"]),
+        ("bench", bench, vec!["a packet at best", "aes128-gcm", "scalar"]),
         ("sweep", sweep, vec!["buys most", "standby 1 timers 1 {3,5}", "Every combination"]),
         ("compare", compare.to_string(), vec!["des-md5 carries most", "80 µs"]),
         ("profile", profile.to_string(), vec!["90 ns a packet", "classify"]),

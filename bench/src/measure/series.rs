@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use super::figures::BUCKETS;
 use super::ledger::{Flow, Record};
+use super::outage::outages;
 use super::recording::Recording;
 
 /// The width of a coarse bin, and of what becomes fine together.
 const CELL_NS: u64 = 1_000_000_000;
-/// So many cells at most are fine: a flow that loses all the time is drawn coarsely.
+/// So many cells at most are fine: a flow with outages all the time is drawn coarsely.
 const FINE_CELLS: usize = 48;
 /// The finest bin.
 const FINEST_NS: u64 = 1_000_000;
@@ -56,18 +57,16 @@ fn fine_width(packets: usize, span_ns: u64) -> u64 {
         .unwrap_or(CELL_NS)
 }
 
-/// The instants around which it matters: faults, what followed, and where loss begins and ends.
-fn moments(run: &Recording, packets: &[&Record]) -> Vec<u64> {
-    let mut moments: Vec<u64> = run.faults.iter().map(|f| f.at.as_ns()).collect();
-    let lost = |p: &&Record| p.lost().is_some();
-    let edges = packets.windows(2).filter(|w| lost(&w[0]) != lost(&w[1]));
-    moments.extend(edges.map(|w| w[1].offered().as_ns()));
-    moments
+/// The instants around which it matters: faults, and where outages begin and end. Background loss has none.
+fn moments(run: &Recording, flow: &Flow) -> Vec<u64> {
+    let faults = run.faults.iter().map(|f| f.at);
+    let edges = outages(flow).into_iter().flat_map(|o| [Some(o.start), o.end]).flatten();
+    faults.chain(edges).map(Instant::as_ns).collect()
 }
 
-fn fine_cells(run: &Recording, packets: &[&Record]) -> BTreeSet<u64> {
+fn fine_cells(run: &Recording, flow: &Flow) -> BTreeSet<u64> {
     let mut cells = BTreeSet::new();
-    for at in moments(run, packets) {
+    for at in moments(run, flow) {
         for near in [at.saturating_sub(MARGIN_NS), at, at + MARGIN_NS] {
             if cells.len() < FINE_CELLS {
                 cells.insert(near / CELL_NS);
@@ -83,7 +82,7 @@ pub(super) fn series(run: &Recording, flow: &Flow) -> Vec<Stretch> {
     packets.sort_by_key(|p| p.offered());
     let (Some(first), Some(last)) = (packets.first(), packets.last()) else { return Vec::new() };
     let fine = fine_width(packets.len(), (last.offered() - first.offered()).as_ns());
-    let cells = fine_cells(run, &packets);
+    let cells = fine_cells(run, flow);
     let mut series: Vec<Stretch> = Vec::new();
     let mut left = packets.as_slice();
     for cell in 0..run.duration.as_ns().div_ceil(CELL_NS) {

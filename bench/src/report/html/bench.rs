@@ -1,13 +1,18 @@
 //! The page of `espalier.bench/1`: what a packet costs, grouped by transform, with the spread of the samples.
 
 use super::given::{Bench, BenchRun};
-use super::markup::{Escaped, digits, put, rate};
+use super::markup::{Escaped, digits, put, rate, seconds};
 use super::scale::Linear;
 use super::{Page, manifest};
 
 const WIDTH: f64 = 1080.0;
 const LEFT: f64 = 250.0;
 const BAR: f64 = 17.0;
+
+/// A size as one reads it.
+fn bytes(size: &str) -> String {
+    if size.bytes().all(|b| b.is_ascii_digit()) { format!("{size} bytes") } else { size.to_owned() }
+}
 
 /// What a figure's samples say: the lowest and the highest ns a packet.
 fn range(run: &BenchRun) -> Option<(f64, f64)> {
@@ -27,12 +32,12 @@ pub(super) fn page(documents: &[(String, Bench)]) -> Option<Page> {
     match fastest {
         Some(run) => put!(
             body,
-            "<h1 class=\"verdict good\">{} a packet at best: {} by {}</h1><p class=\"lead\">{} bytes, {}, layout {}: \
+            "<h1 class=\"verdict good\">{} a packet at best: {} by {}</h1><p class=\"lead\">{}, {}, layout {}: \
              <b>{}</b>, {} Gbit/s of inner packets. {}</p>",
-            Escaped(format!("{} ns", digits(run.ns_per_packet))),
+            seconds(run.ns_per_packet / 1e9),
             Escaped(&run.transform),
             Escaped(&run.engine),
-            Escaped(&run.size),
+            Escaped(bytes(&run.size)),
             Escaped(&run.direction),
             Escaped(&run.layout),
             rate(run.pps),
@@ -72,8 +77,7 @@ fn bars(out: &mut String, title: &str, document: &Bench) {
         let height = runs.len() as f64 * (BAR + 7.0) + 8.0;
         put!(
             out,
-            "<section class=\"card\"><h2>{} <span class=\"quiet\">{}</span></h2><p class=\"fine\">Nanoseconds a packet, \
-             less is better; the whisker spans the samples.</p><div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {height:.0}\" \
+            "<section class=\"card\"><h2>{} <span class=\"quiet\">{}</span></h2><p class=\"fine\">Time a packet, less is better; the whisker spans the samples.</p><div class=\"wide\"><svg viewBox=\"0 0 {WIDTH} {height:.0}\" \
              role=\"img\" aria-label=\"Nanoseconds a packet\">",
             Escaped(transform),
             Escaped(title)
@@ -93,15 +97,15 @@ fn bar(out: &mut String, run: &BenchRun, x: Linear, y: f64, colour: usize) {
     let end = x.clamped(run.ns_per_packet);
     put!(
         out,
-        "<text x=\"0\" y=\"{0:.1}\">{1} <tspan class=\"quiet\">{2} · {3} B · {4}</tspan></text><rect class=\"p{colour}\" \
-         x=\"{LEFT}\" y=\"{y:.1}\" width=\"{5:.1}\" height=\"{BAR}\" rx=\"3\"><title>{1}: {6} ns a packet</title></rect>",
+        "<text x=\"0\" y=\"{0:.1}\">{1} <tspan class=\"quiet\">{2} · {3} · layout {4}</tspan></text><rect class=\"p{colour}\" \
+         x=\"{LEFT}\" y=\"{y:.1}\" width=\"{5:.1}\" height=\"{BAR}\" rx=\"3\"><title>{1}: {6} a packet</title></rect>",
         y + 12.5,
         Escaped(&run.engine),
         Escaped(&run.direction),
-        Escaped(&run.size),
+        Escaped(bytes(&run.size)),
         Escaped(&run.layout),
         (end - LEFT).max(0.5),
-        digits(run.ns_per_packet)
+        seconds(run.ns_per_packet / 1e9)
     );
     let mut right = end;
     if let Some((low, high)) = range(run) {
@@ -116,10 +120,10 @@ fn bar(out: &mut String, run: &BenchRun, x: Linear, y: f64, colour: usize) {
     }
     put!(
         out,
-        "<text x=\"{:.1}\" y=\"{:.1}\">{} ns · {}</text>",
+        "<text x=\"{:.1}\" y=\"{:.1}\">{} · {}</text>",
         right + 7.0,
         y + 12.5,
-        digits(run.ns_per_packet),
+        seconds(run.ns_per_packet / 1e9),
         rate(run.pps)
     );
 }

@@ -134,16 +134,21 @@ fn taken_over(run: &Failover, out: &mut String) {
     }
 }
 
+/// The other half of the story: what the return cost, or the failover where the return was the worse.
 fn returned(run: &Failover, out: &mut String) {
-    let back: Vec<_> = all(run).filter(|(_, o)| o.kind == "reversion").collect();
-    if back.is_empty() {
+    let (kind, what) = match worst(run) {
+        Some((_, o)) if o.kind == "reversion" => ("failover", "The failover before it"),
+        _ => ("reversion", "Going back"),
+    };
+    let others: Vec<_> = all(run).filter(|(_, o)| o.kind == kind).collect();
+    if others.is_empty() {
         return;
     }
-    let longest = back.iter().filter_map(|(_, o)| o.tbm_s).fold(0.0, f64::max);
-    let lost: u64 = back.iter().map(|(_, o)| o.lost).sum();
+    let longest = others.iter().filter_map(|(_, o)| o.tbm_s).fold(0.0, f64::max);
+    let lost: u64 = others.iter().map(|(_, o)| o.lost).sum();
     put!(
         out,
-        " Going back cost {} of silence at most and {}.",
+        " {what} cost {} of silence at most and {}.",
         seconds(longest),
         plural(lost, "packet", "packets")
     );
