@@ -153,6 +153,11 @@ fn says_what_the_json_says() -> Result<(), Failed> {
                 found["outages"][outages] == expected,
                 format!("{} is not {expected}", found["outages"][outages]),
             )?;
+            let named = outage["losses"].as_array().into_iter().flatten().filter_map(|l| l["lost"].as_u64());
+            require(
+                outage["lost"] == named.sum::<u64>(),
+                format!("{outage}: its causes do not sum to what it lost"),
+            )?;
             if let Some(tbm) = outage["tbm_s"].as_f64().filter(|t| *t >= 1.0) {
                 let shown = found["tbm"][outages].as_str().unwrap_or_default();
                 require(shown == format!("{tbm:.3} s"), format!("TBM {shown} is not {tbm}"))?;

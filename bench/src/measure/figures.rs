@@ -117,9 +117,20 @@ pub struct OutageFigures {
     /// RFC 6414's Packet-Loss-Based Method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plbm_s: Option<f64>,
+    /// Where and why its packets were lost; they sum to `lost`.
+    pub losses: Vec<OutageLoss>,
     /// What the time was spent on; they sum to `tbm_s`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
+}
+
+/// Packets lost in one outage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[allow(missing_docs, reason = "names say it")]
+pub struct OutageLoss {
+    pub node: String,
+    pub cause: &'static str,
+    pub lost: u64,
 }
 
 /// A share of an outage.
@@ -229,14 +240,19 @@ pub(super) fn gives_back(action: &str) -> bool {
     matches!(action, "no-shutdown" | "boot" | "restore")
 }
 
+/// The lost packets of a flow that `which` takes, by place and cause.
+fn by_cause(flow: &Flow, which: impl Fn(Instant) -> bool) -> BTreeMap<(NodeId, Cause), u64> {
+    let mut by = BTreeMap::new();
+    for lost in flow.packets().filter(|p| which(p.offered())).filter_map(|p| p.lost()) {
+        *by.entry(lost).or_default() += 1;
+    }
+    by
+}
+
 fn losses(run: &Recording) -> Vec<Loss> {
     let mut all = Vec::new();
     for flow in run.ledger.flows() {
-        let mut by: BTreeMap<(NodeId, Cause), u64> = BTreeMap::new();
-        for lost in flow.packets().filter_map(|p| p.lost()) {
-            *by.entry(lost).or_default() += 1;
-        }
-        all.extend(by.into_iter().map(|((node, cause), lost)| Loss {
+        all.extend(by_cause(flow, |_| true).into_iter().map(|((node, cause), lost)| Loss {
             flow: flow.name.clone(),
             node: name(run, node),
             cause: cause.name(),
@@ -270,7 +286,7 @@ fn events(run: &Recording) -> Vec<Event> {
 
 fn flow(run: &Recording, flow: &Flow, drawn: bool) -> FlowFigures {
     let count = |of: &dyn Fn(&super::ledger::Record) -> bool| flow.packets().filter(|p| of(p)).count() as u64;
-    let outages: Vec<OutageFigures> = outages(flow).iter().map(|o| outage(run, &flow.name, o)).collect();
+    let outages: Vec<OutageFigures> = outages(flow).iter().map(|o| outage(run, flow, o)).collect();
     FlowFigures {
         name: flow.name.clone(),
         offered: flow.packets().count() as u64,
@@ -291,8 +307,8 @@ fn flow(run: &Recording, flow: &Flow, drawn: bool) -> FlowFigures {
 /// A fault this long ago is no longer the reason of a loss at a rekey.
 const FAULT_REACH_S: f64 = 60.0;
 
-fn outage(run: &Recording, flow: &str, o: &outage::Outage) -> OutageFigures {
-    let to = run.destinations.get(flow).copied().unwrap_or(Ipv4Addr::UNSPECIFIED);
+fn outage(run: &Recording, flow: &Flow, o: &outage::Outage) -> OutageFigures {
+    let to = run.destinations.get(&flow.name).copied().unwrap_or(Ipv4Addr::UNSPECIFIED);
     // A packet that was under way when the fault struck was offered before it.
     let under_way = espalier_wire::Duration::from_ms(100);
     let fault = run.faults.iter().rposition(|f| f.at <= o.start + under_way);
@@ -308,7 +324,14 @@ fn outage(run: &Recording, flow: &str, o: &outage::Outage) -> OutageFigures {
         Some(f) if matches!(f.action, "shutdown" | "crash" | "reload" | "cut") => (fault, "failover"),
         Some(_) => (fault, "other"),
     };
+    let within = |at: Instant| o.start <= at && o.end.is_none_or(|end| at < end);
+    let loss = |((node, cause), lost): ((NodeId, Cause), u64)| OutageLoss {
+        node: name(run, node),
+        cause: cause.name(),
+        lost,
+    };
     OutageFigures {
+        losses: by_cause(flow, within).into_iter().map(loss).collect(),
         fault,
         kind,
         start_s: o.start.as_s(),

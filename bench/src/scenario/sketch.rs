@@ -175,7 +175,7 @@ fn members(given: &[Given]) -> Vec<Port> {
             }
         }
     }
-    all.sort_by(|a, b| (a.0, std::cmp::Reverse(a.1)).cmp(&(b.0, std::cmp::Reverse(b.1))));
+    all.sort_by_key(|a| (a.0, std::cmp::Reverse(a.1)));
     let mut ports: Vec<Port> = Vec::new();
     for (_, _, port) in all {
         if !ports.contains(&port) {

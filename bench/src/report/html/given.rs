@@ -90,6 +90,7 @@ pub(super) struct Outage {
     pub(super) tbm_s: Option<f64>,
     pub(super) tblm_s: Option<f64>,
     pub(super) plbm_s: Option<f64>,
+    pub(super) losses: Vec<Loss>,
     pub(super) parts: Vec<Part>,
 }
 

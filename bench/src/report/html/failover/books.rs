@@ -36,9 +36,10 @@ fn row(out: &mut String, (i, n): (usize, usize), flow: &Flow, o: &Outage, longes
     let resolution = o.plbm_s.filter(|_| o.lost > 0).map(|p| p / o.lost as f64);
     put!(
         out,
-        "<tr id=\"outage-{i}-{n}\" data-flow=\"{i}\" data-outage=\"{n}\"><td>{}</td><td>{fault}</td><td>{}</td><td \
+        "<tr id=\"outage-{i}-{n}\" data-flow=\"{i}\" data-outage=\"{n}\"><td>{}{}</td><td>{fault}</td><td>{}</td><td \
          class=\"n\">{:.6} s</td><td class=\"n lost\">{}</td>",
         Escaped(&flow.name),
+        causes(o),
         Escaped(&o.kind),
         o.start_s,
         count(o.lost)
@@ -57,6 +58,21 @@ fn row(out: &mut String, (i, n): (usize, usize), flow: &Flow, o: &Outage, longes
         time(o.plbm_s),
         resolution.map_or_else(|| "–".to_owned(), |r| format!("±{}", seconds(r)))
     );
+}
+
+/// Where an outage's packets went, and why.
+fn causes(o: &Outage) -> String {
+    let mut out = String::new();
+    for loss in &o.losses {
+        put!(
+            out,
+            "<br><span class=\"fine\">{} at {} to <code>{}</code></span>",
+            count(loss.lost),
+            Escaped(&loss.node),
+            Escaped(&loss.cause)
+        );
+    }
+    out
 }
 
 /// What a cause means.

@@ -67,7 +67,7 @@ fn window(run: &Failover, fault: usize) -> Option<Window> {
     let end = if end.is_finite() { end } else { milestones.fold(at, f64::max) };
     let margin = ((end - at) * 0.08).clamp(0.02, 5.0);
     let from = at - margin;
-    (end > from && (end - from).is_finite()).then(|| Window { from, to: end + margin, live: false })
+    (end > from && (end - from).is_finite()).then_some(Window { from, to: end + margin, live: false })
 }
 
 /// Each milestone a step. A step's width tells its order of size only: seconds stand before microseconds here.
