@@ -62,6 +62,35 @@ pub struct Event {
     pub mark: Option<Mark>,
 }
 
+/// The state of a machine that is no more.
+pub const GONE: &str = "";
+
+/// A state machine of a router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StateOf {
+    /// An HSRP group.
+    Hsrp {
+        /// On which interface.
+        iface: IfIndex,
+        /// Its number.
+        group: u16,
+    },
+    /// An ISAKMP SA.
+    Isakmp {
+        /// Its connection id.
+        connection: u32,
+        /// The peer.
+        peer: Ipv4Addr,
+    },
+    /// An OSPF neighbour.
+    Neighbour {
+        /// On which interface.
+        iface: IfIndex,
+        /// Its address there.
+        addr: Ipv4Addr,
+    },
+}
+
 /// What an event means, without its words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mark {
@@ -132,6 +161,13 @@ pub enum Mark {
     },
     /// An SPF run ended.
     Spf,
+    /// A state machine is in another state now: what swimlanes are drawn from.
+    State {
+        /// Which machine.
+        of: StateOf,
+        /// The state, as IOS prints it; [`GONE`]: the machine is no more.
+        state: &'static str,
+    },
     /// The routing table's best routes to a prefix changed.
     Route {
         /// Which prefix.

@@ -9,15 +9,17 @@ use espalier_control::event::{Level, Source};
 use espalier_control::ios::{Exec, parse_exec};
 use espalier_wire::Instant;
 
-use super::{Failure, print};
+use super::{Failure, print, report};
 use crate::drive::simulated::{self, Options};
 use crate::manifest::Manifest;
 use crate::measure::figures::Figures;
 use crate::measure::recording::Recording;
 use crate::report::document::{Answer, Document, SCHEMA};
+use crate::report::html;
+use crate::report::json;
 use crate::report::require::Requirement;
 use crate::report::seeds::Runs;
-use crate::report::text::{self, Style};
+use crate::report::text;
 use crate::scenario::{Changes, Scenario, quantity};
 use crate::staged::Staged;
 use crate::wireshark;
@@ -70,7 +72,7 @@ pub(super) struct Arguments {
     /// Change the scenario: traffic.NAME.rate=1kpps, segment.NAME.loss=0.01, config.ROUTER.INTERFACE="IOS line"
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Where report.json, SEGMENT.pcapng and keys/ go [default on a terminal: results/local/SCENARIO-SEED]
+    /// Where report.json, report.html, SEGMENT.pcapng and keys/ go [default on a terminal: results/local/SCENARIO-SEED]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// JSON on standard output, and nothing else there
@@ -85,7 +87,7 @@ pub(super) struct Arguments {
     /// Fail (exit code 1) unless a figure meets this: 'failover.inside-to-remote.tbm_s<10'
     #[arg(long, value_name = "EXPR")]
     require: Vec<String>,
-    /// Do not print the report
+    /// Do not print the report and make no page
     #[arg(long)]
     no_report: bool,
 }
@@ -179,7 +181,7 @@ fn finish(
         for a in &shows {
             print(&format!("{:.3} s  {}#{}\n{}\n", a.t_s, a.router, a.command, a.text))?;
         }
-        let style = Style { colour: std::io::stdout().is_terminal() };
+        let style = super::style();
         if !arguments.no_report {
             print(&text::run(recording, figures, style))?;
             if let Some(runs) = &runs {
@@ -189,14 +191,26 @@ fn finish(
     }
     let manifest = Manifest::here(recording.clock, Some(recording.seed));
     let document = Document { schema: SCHEMA, figures, shows, runs, manifest };
-    let json = serde_json::to_string_pretty(&document).map_err(|e| Failure::Check(e.to_string()))? + "\n";
+    let json = json::text(&document).map_err(|e| Failure::Check(e.to_string()))?;
     if let Some(dir) = out {
         keep(dir, &json, recording)?;
+        let page = dir.join("report.html");
+        if !arguments.no_report {
+            let source = html::Source {
+                file: "report.json".to_owned(),
+                name: figures.scenario.clone(),
+                text: json.clone(),
+            };
+            let html = html::page(&[source]).map_err(|m| Failure::Check(m.to_string()))?;
+            report::write(&page, &html)?;
+        }
         if !arguments.json {
-            print(&format!(
-                "Everything is in {}: report.json, a pcapng of each segment, keys/ to open them with.\n",
-                dir.display()
-            ))?;
+            let beside = "report.json, a pcapng of each segment, keys/ to open them with";
+            print(&if arguments.no_report {
+                format!("Everything is in {}: {beside}.\n", dir.display())
+            } else {
+                format!("Beside the page: {beside}.\nThe page: {}\n", page.display())
+            })?;
         }
     }
     if arguments.json {
@@ -233,11 +247,7 @@ fn show(text: &str) -> Result<(Instant, String, String, Exec), Failure> {
 
 /// Where the files go, made if need be.
 fn folder(arguments: &Arguments, scenario: &Scenario) -> Result<Option<PathBuf>, Failure> {
-    let own = || {
-        let checkout = Path::new("Cargo.toml").is_file() && Path::new("results").is_dir();
-        let base = if checkout { "results/local" } else { "espalier-out" };
-        Path::new(base).join(format!("{}-{}", scenario.name, scenario.seed))
-    };
+    let own = || super::local().join(format!("{}-{}", scenario.name, scenario.seed));
     let wanted = !arguments.json && !arguments.no_report && std::io::stdout().is_terminal();
     let Some(dir) = arguments.out.clone().or_else(|| wanted.then(own)) else { return Ok(None) };
     std::fs::create_dir_all(&dir).map_err(|e| Failure::Input(format!("{}: {e}", dir.display())))?;
@@ -265,7 +275,7 @@ fn more(scenario: &Scenario, n: u64) -> Result<Vec<Figures>, Failure> {
                         break;
                     }
                     let scenario = Scenario { seed: scenario.seed + 1 + i, ..scenario.clone() };
-                    let run = simulated::run(&scenario, Options::default()).map(|r| Figures::of(&r));
+                    let run = simulated::run(&scenario, Options::default()).map(|r| Figures::brief(&r));
                     if let Ok(mut found) = found.lock() {
                         found.push((i, run));
                     }

@@ -2,20 +2,28 @@
 //! error and exit code 2.
 
 mod bench;
+mod check;
 mod compare;
 mod cores;
 mod esp;
 mod failover;
+mod generate;
 mod interrupt;
 mod kinds;
+mod new;
 mod profile;
+mod report;
 mod scenarios;
 mod schema;
+mod sweep;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::report::text::Style;
 
 /// Why a command ended without doing what it was asked.
 #[derive(Debug)]
@@ -75,6 +83,18 @@ enum Verb {
     Cores(cores::Arguments),
     /// Say where the time of a packet goes, stage by stage
     Profile(profile::Arguments),
+    /// Say what a scenario would do and what looks wrong in it, without running it
+    Check(check::Arguments),
+    /// Make a first scenario from configurations of one's own
+    New(new::Arguments),
+    /// Run a scenario over settings and seeds, and rank what each setting costs
+    Sweep(Box<sweep::Arguments>),
+    /// Make the page of a report.json, or of several side by side
+    Report(report::Arguments),
+    /// Print the manual page
+    Man(generate::Man),
+    /// Print the completions of a shell
+    Completions(generate::Completions),
     /// Print the JSON schema of a command's output, or the list of causes of loss
     Schema(schema::Arguments),
 }
@@ -102,6 +122,12 @@ pub fn main() -> ExitCode {
         Some(Verb::Compare(arguments)) => compare::run(&arguments),
         Some(Verb::Cores(arguments)) => cores::run(&arguments),
         Some(Verb::Profile(arguments)) => profile::run(&arguments),
+        Some(Verb::Check(arguments)) => check::run(&arguments),
+        Some(Verb::New(arguments)) => new::run(&arguments),
+        Some(Verb::Man(arguments)) => generate::man(&arguments),
+        Some(Verb::Completions(arguments)) => generate::completions(&arguments),
+        Some(Verb::Sweep(arguments)) => sweep::run(&arguments),
+        Some(Verb::Report(arguments)) => report::run(&arguments),
         Some(Verb::Schema(arguments)) => schema::run(&arguments),
         None => failover::run(&before),
     };
@@ -110,6 +136,25 @@ pub fn main() -> ExitCode {
         Err(Failure::Check(message)) => say(1, &message),
         Err(Failure::Input(message)) => say(2, &message),
     }
+}
+
+/// Where results of one's own go: git ignores both.
+fn local() -> PathBuf {
+    let checkout = Path::new("Cargo.toml").is_file() && Path::new("results").is_dir();
+    PathBuf::from(if checkout { "results/local" } else { "espalier-out" })
+}
+
+/// How standard output is written to: a terminal's width, `COLUMNS`, or what a page of text has.
+fn style() -> Style {
+    let given = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    let terminal = || console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+    let width = given.or_else(|| terminal().filter(|_| io::stdout().is_terminal())).unwrap_or(100);
+    Style { colour: colours(), width: width.clamp(40, 1000) }
+}
+
+/// Whether standard output shows colours, and its reader wants them (<https://no-color.org>).
+fn colours() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
 fn say(code: u8, message: &str) -> ExitCode {

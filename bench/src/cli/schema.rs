@@ -29,6 +29,9 @@ enum Name {
     /// `espalier.profile/1`, of profile
     #[value(alias = "espalier.profile/1")]
     Profile,
+    /// `espalier.sweep/1`, of sweep
+    #[value(alias = "espalier.sweep/1")]
+    Sweep,
     /// The causes of loss and what each means
     Causes,
 }
@@ -46,6 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Name::Compare => schema(&schemars::schema_for!(crate::report::compare::Document)),
         Name::Cores => schema(&schemars::schema_for!(crate::report::cores::Document)),
         Name::Profile => schema(&schemars::schema_for!(crate::report::profile::Document)),
+        Name::Sweep => schema(&schemars::schema_for!(crate::report::sweep::Document)),
         Name::Causes => {
             let mut text = String::new();
             for cause in Cause::ALL {

@@ -3,14 +3,15 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path;
 
 use espalier_control::ios::Exec;
 use espalier_wire::random::Random;
 use espalier_wire::{Duration, Instant};
 
 use crate::measure::recording::Recording;
-use crate::scenario::Scenario;
+use crate::measure::topology::Path;
+use crate::scenario::{Endpoint, Scenario, TrafficSpec};
 use crate::world::segment::FIRST_BOOTS;
 use crate::world::{Error, Later, World};
 
@@ -20,7 +21,7 @@ pub struct Options<'a> {
     /// When, which router, and the `show` command as typed and as understood.
     pub shows: Vec<(Instant, String, String, Exec)>,
     /// Where `SEGMENT.pcapng` of each segment goes.
-    pub out: Option<&'a Path>,
+    pub out: Option<&'a path::Path>,
 }
 
 /// In the heap: the earliest first, and of equals the one that was put in first.
@@ -168,6 +169,8 @@ impl Run<'_> {
             nodes: world.names(),
             routers: world.routers(),
             attached: world.attached(),
+            interfaces: world.interfaces(),
+            paths: paths(self.scenario),
             destinations: destinations(self.scenario, &world),
             skipped: world.sources.iter().map(|s| s.skipped).sum(),
             ledger: world.ledger,
@@ -180,6 +183,13 @@ impl Run<'_> {
             violations: world.violations,
         })
     }
+}
+
+/// Where each traffic begins and ends, as the scenario writes it.
+fn paths(scenario: &Scenario) -> Vec<Path> {
+    let end = |e: &Endpoint| format!("{}:{}", e.router, e.interface);
+    let path = |t: &TrafficSpec| Path { traffic: t.name.clone(), from: end(&t.from), to: end(&t.to) };
+    scenario.traffic.iter().map(path).collect()
 }
 
 /// Where each flow goes: the traffic's own end, and its beginning for answers.

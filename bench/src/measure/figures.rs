@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use espalier_control::event::Level;
+use espalier_control::event::{Level, Mark};
 use espalier_wire::{Cause, Instant};
-use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::lanes::{self, Lane};
+use super::latency::{self, Latency, LatencyPhase};
 use super::ledger::Flow;
 use super::outage::{self, outages};
 use super::parts::parts;
-use super::recording::{NodeId, Recording, Struck};
+use super::recording::{Happened, NodeId, Recording, Struck};
+use super::series::{self, Stretch};
+use super::topology::{self, Topology};
 use super::{phases, rekeys};
 
 /// A run in figures. Times are seconds of the run.
@@ -20,18 +23,24 @@ use super::{phases, rekeys};
 pub struct Figures {
     /// The scenario.
     pub scenario: String,
+    /// What it says of itself.
+    pub about: String,
     /// Its seed.
     pub seed: u64,
     /// `virtual` or `real`.
     pub clock: &'static str,
     /// How long the run lasted.
     pub duration_s: f64,
+    /// The network.
+    pub topology: Topology,
     /// By direction of each traffic.
     pub flows: Vec<FlowFigures>,
     /// By flow, node and cause; they sum to the flows' `lost`.
     pub losses: Vec<Loss>,
     /// What struck.
     pub faults: Vec<Fault>,
+    /// The state of each machine of each router over time.
+    pub lanes: Vec<Lane>,
     /// What the routers said, debug lines left out.
     pub events: Vec<Event>,
     /// From each fault on, what happened first where.
@@ -72,23 +81,17 @@ pub struct FlowFigures {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ns: Option<Latency>,
     pub outages: Vec<OutageFigures>,
-    /// Offered and delivered packets of each of [`BUCKETS`] equal spans of the run.
+    /// Latencies before the faults, during what they caused, and after.
+    pub latency_phases: Vec<LatencyPhase>,
+    /// Delivered and lost packets over time.
+    pub series: Vec<Stretch>,
+    /// Offered and delivered packets of each of [`BUCKETS`] equal spans of the run: a terminal's columns.
     #[serde(skip)]
-    pub series: Vec<(u32, u32)>,
+    pub columns: Vec<(u32, u32)>,
 }
 
-/// How finely a run's delivery over time is kept.
-pub const BUCKETS: usize = 80;
-
-/// Nanoseconds.
-#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
-#[allow(missing_docs, reason = "names say it")]
-pub struct Latency {
-    pub p50: u64,
-    pub p99: u64,
-    pub p999: u64,
-    pub max: u64,
-}
+/// How finely delivery over time is kept for terminals: none shows more columns.
+pub const BUCKETS: usize = 400;
 
 /// One outage of one flow.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -114,9 +117,20 @@ pub struct OutageFigures {
     /// RFC 6414's Packet-Loss-Based Method.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plbm_s: Option<f64>,
+    /// Where and why its packets were lost; they sum to `lost`.
+    pub losses: Vec<OutageLoss>,
     /// What the time was spent on; they sum to `tbm_s`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
+}
+
+/// Packets lost in one outage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[allow(missing_docs, reason = "names say it")]
+pub struct OutageLoss {
+    pub node: String,
+    pub cause: &'static str,
+    pub lost: u64,
 }
 
 /// A share of an outage.
@@ -161,16 +175,27 @@ pub struct Event {
 impl Figures {
     /// The figures of a run.
     pub fn of(run: &Recording) -> Self {
-        let losses = losses(run);
+        Self { lanes: lanes::lanes(run), events: events(run), ..Self::with(run, true) }
+    }
+
+    /// The figures of one run of many: without what only a drawing needs.
+    pub fn brief(run: &Recording) -> Self {
+        Self::with(run, false)
+    }
+
+    fn with(run: &Recording, drawn: bool) -> Self {
         Self {
             scenario: run.scenario.clone(),
+            about: run.about.clone(),
             seed: run.seed,
             clock: run.clock,
             duration_s: run.duration.as_s(),
-            flows: run.ledger.flows().map(|f| flow(run, f)).collect(),
-            losses,
+            topology: topology::topology(run),
+            flows: run.ledger.flows().map(|f| flow(run, f, drawn)).collect(),
+            losses: losses(run),
             faults: run.faults.iter().map(fault).collect(),
-            events: events(run),
+            lanes: Vec::new(),
+            events: Vec::new(),
             phases: phases::phases(run),
             rekeys: rekeys::rekeys(run),
             convergence: phases::convergence(run),
@@ -215,14 +240,19 @@ pub(super) fn gives_back(action: &str) -> bool {
     matches!(action, "no-shutdown" | "boot" | "restore")
 }
 
+/// The lost packets of a flow that `which` takes, by place and cause.
+fn by_cause(flow: &Flow, which: impl Fn(Instant) -> bool) -> BTreeMap<(NodeId, Cause), u64> {
+    let mut by = BTreeMap::new();
+    for lost in flow.packets().filter(|p| which(p.offered())).filter_map(|p| p.lost()) {
+        *by.entry(lost).or_default() += 1;
+    }
+    by
+}
+
 fn losses(run: &Recording) -> Vec<Loss> {
     let mut all = Vec::new();
     for flow in run.ledger.flows() {
-        let mut by: BTreeMap<(NodeId, Cause), u64> = BTreeMap::new();
-        for lost in flow.packets().filter_map(|p| p.lost()) {
-            *by.entry(lost).or_default() += 1;
-        }
-        all.extend(by.into_iter().map(|((node, cause), lost)| Loss {
+        all.extend(by_cause(flow, |_| true).into_iter().map(|((node, cause), lost)| Loss {
             flow: flow.name.clone(),
             node: name(run, node),
             cause: cause.name(),
@@ -239,7 +269,10 @@ fn events(run: &Recording) -> Vec<Event> {
         source: "fault",
         text: format!("{} {}", f.action, f.target),
     };
-    let told = run.events.iter().filter(|e| e.event.level != Level::Debug || e.event.mark.is_some());
+    // States are told by the lanes.
+    let state = |e: &Happened| matches!(e.event.mark, Some(Mark::State { .. }));
+    let said = |e: &&Happened| !state(e) && (e.event.level != Level::Debug || e.event.mark.is_some());
+    let told = run.events.iter().filter(said);
     let told = told.map(|e| Event {
         t_s: e.at.as_s(),
         node: name(run, e.node),
@@ -251,9 +284,9 @@ fn events(run: &Recording) -> Vec<Event> {
     all
 }
 
-fn flow(run: &Recording, flow: &Flow) -> FlowFigures {
+fn flow(run: &Recording, flow: &Flow, drawn: bool) -> FlowFigures {
     let count = |of: &dyn Fn(&super::ledger::Record) -> bool| flow.packets().filter(|p| of(p)).count() as u64;
-    let outages: Vec<OutageFigures> = outages(flow).iter().map(|o| outage(run, &flow.name, o)).collect();
+    let outages: Vec<OutageFigures> = outages(flow).iter().map(|o| outage(run, flow, o)).collect();
     FlowFigures {
         name: flow.name.clone(),
         offered: flow.packets().count() as u64,
@@ -263,45 +296,19 @@ fn flow(run: &Recording, flow: &Flow) -> FlowFigures {
         reordered: flow.reordered,
         corrupted: count(&|p| p.is_corrupted()),
         recovered: outages.iter().all(|o| o.end_s.is_some()),
-        latency_ns: latency(flow),
+        latency_ns: latency::latency(flow),
+        latency_phases: if drawn { latency::phases(run, flow, &outages) } else { Vec::new() },
         outages,
-        series: series(run, flow),
+        series: if drawn { series::series(run, flow) } else { Vec::new() },
+        columns: series::columns(run, flow),
     }
-}
-
-fn latency(flow: &Flow) -> Option<Latency> {
-    let mut histogram = Histogram::<u64>::new(3).ok()?;
-    let mut max = 0;
-    for packet in flow.packets() {
-        if let Some(arrived) = packet.delivered() {
-            let took = (arrived - packet.offered()).as_ns();
-            histogram.saturating_record(took);
-            max = max.max(took);
-        }
-    }
-    let quantile = |q: f64| histogram.value_at_quantile(q).min(max);
-    let figures = || Latency { p50: quantile(0.5), p99: quantile(0.99), p999: quantile(0.999), max };
-    (!histogram.is_empty()).then(figures)
-}
-
-fn series(run: &Recording, flow: &Flow) -> Vec<(u32, u32)> {
-    let mut series = vec![(0, 0); BUCKETS];
-    let span = run.duration.as_ns().max(1) as u128;
-    for packet in flow.packets() {
-        let at = u128::from(packet.offered().as_ns()) * BUCKETS as u128 / span;
-        if let Some(bucket) = series.get_mut(at as usize) {
-            bucket.0 += 1;
-            bucket.1 += u32::from(packet.delivered().is_some());
-        }
-    }
-    series
 }
 
 /// A fault this long ago is no longer the reason of a loss at a rekey.
 const FAULT_REACH_S: f64 = 60.0;
 
-fn outage(run: &Recording, flow: &str, o: &outage::Outage) -> OutageFigures {
-    let to = run.destinations.get(flow).copied().unwrap_or(Ipv4Addr::UNSPECIFIED);
+fn outage(run: &Recording, flow: &Flow, o: &outage::Outage) -> OutageFigures {
+    let to = run.destinations.get(&flow.name).copied().unwrap_or(Ipv4Addr::UNSPECIFIED);
     // A packet that was under way when the fault struck was offered before it.
     let under_way = espalier_wire::Duration::from_ms(100);
     let fault = run.faults.iter().rposition(|f| f.at <= o.start + under_way);
@@ -317,7 +324,14 @@ fn outage(run: &Recording, flow: &str, o: &outage::Outage) -> OutageFigures {
         Some(f) if matches!(f.action, "shutdown" | "crash" | "reload" | "cut") => (fault, "failover"),
         Some(_) => (fault, "other"),
     };
+    let within = |at: Instant| o.start <= at && o.end.is_none_or(|end| at < end);
+    let loss = |((node, cause), lost): ((NodeId, Cause), u64)| OutageLoss {
+        node: name(run, node),
+        cause: cause.name(),
+        lost,
+    };
     OutageFigures {
+        losses: by_cause(flow, within).into_iter().map(loss).collect(),
         fault,
         kind,
         start_s: o.start.as_s(),

@@ -2,6 +2,8 @@
 
 pub mod clock;
 pub mod figures;
+pub mod lanes;
+pub mod latency;
 pub mod ledger;
 pub mod load;
 pub mod outage;
@@ -12,5 +14,7 @@ pub mod rekeys;
 pub mod rig;
 pub mod scaling;
 pub mod search;
+pub mod series;
 pub mod stages;
 pub mod throughput;
+pub mod topology;

@@ -64,6 +64,7 @@ fn milestones(run: &Recording, e: &Happened) -> Vec<&'static str> {
             | Mark::SaDown { .. }
             | Mark::Injected { .. }
             | Mark::Spf
+            | Mark::State { .. }
             | Mark::Route { .. },
         )
         | None => Vec::new(),

@@ -8,6 +8,7 @@ use espalier_wire::plane::SaSpec;
 use espalier_wire::{Duration, Instant};
 
 use super::ledger::Ledger;
+use super::topology::{InterfaceFigure, Path};
 use crate::wireshark::IkeKey;
 
 /// A router or a segment: a place in [`Recording::nodes`].
@@ -64,6 +65,10 @@ pub struct Recording {
     pub routers: usize,
     /// Who is attached to each segment.
     pub attached: Vec<Vec<String>>,
+    /// By router, its interfaces by index.
+    pub interfaces: Vec<Vec<InterfaceFigure>>,
+    /// Where each traffic begins and ends.
+    pub paths: Vec<Path>,
     /// Where each flow's packets go, by its name.
     pub destinations: BTreeMap<String, Ipv4Addr>,
     /// The books.

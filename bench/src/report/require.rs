@@ -23,15 +23,62 @@ enum Comparison {
     Other,
 }
 
+/// One figure of a run: `KIND.FLOW.FIELD` or `FLOW.FIELD`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Figure {
+    kind: Option<&'static str>,
+    flow: String,
+    field: &'static str,
+}
+
 /// One requirement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Requirement {
     text: String,
-    kind: Option<&'static str>,
-    flow: String,
-    field: &'static str,
+    figure: Figure,
     comparison: Comparison,
     limit: f64,
+}
+
+impl FromStr for Figure {
+    type Err = String;
+
+    fn from_str(path: &str) -> Result<Self, String> {
+        let (rest, field) = path
+            .trim()
+            .rsplit_once('.')
+            .ok_or("KIND.FLOW.FIELD or FLOW.FIELD is wanted, such as failover.inside-to-remote.tbm_s")?;
+        let kind = KINDS.into_iter().find(|k| rest.strip_prefix(k).is_some_and(|r| r.starts_with('.')));
+        let flow = kind.map_or(rest, |k| &rest[k.len() + 1..]).to_owned();
+        let fields: &[&'static str] = if kind.is_some() { &OUTAGE } else { &FLOW };
+        let field = fields.iter().find(|f| **f == field);
+        let field = field.ok_or_else(|| format!("no such figure here (one of {})", fields.join(", ")))?;
+        Ok(Self { kind, flow, field })
+    }
+}
+
+impl Figure {
+    /// The flow it is of.
+    pub fn flow(&self) -> &str {
+        &self.flow
+    }
+
+    /// The worst outage of its kind; none where it is a figure of the whole flow.
+    pub fn outage<'a>(&self, run: &'a Figures) -> Option<&'a OutageFigures> {
+        let (kind, flow) = (self.kind?, run.flows.iter().find(|f| f.name == self.flow)?);
+        let own = flow.outages.iter().filter(|o| o.kind == kind);
+        own.max_by(|a, b| outage(self.field, a).total_cmp(&outage(self.field, b)))
+    }
+
+    /// Its value in a run: 0 without such an outage, infinite where the flow never recovered; none where the run has
+    /// no such flow.
+    pub fn of(&self, run: &Figures) -> Option<f64> {
+        let flow = run.flows.iter().find(|f| f.name == self.flow)?;
+        Some(match self.kind {
+            None => whole(self.field, flow),
+            Some(_) => self.outage(run).map_or(0.0, |o| outage(self.field, o)),
+        })
+    }
 }
 
 impl FromStr for Requirement {
@@ -52,17 +99,8 @@ impl FromStr for Requirement {
         };
         let limit = limit.trim();
         let limit = limit.parse().map_err(|_| format!("\"{text}\": \"{limit}\" is no number"))?;
-        let (rest, field) = path
-            .trim()
-            .rsplit_once('.')
-            .ok_or_else(|| format!("\"{text}\": KIND.FLOW.FIELD or FLOW.FIELD is wanted before the sign"))?;
-        let kind = KINDS.into_iter().find(|k| rest.strip_prefix(k).is_some_and(|r| r.starts_with('.')));
-        let flow = kind.map_or(rest, |k| &rest[k.len() + 1..]).to_owned();
-        let fields: &[&'static str] = if kind.is_some() { &OUTAGE } else { &FLOW };
-        let field = fields.iter().find(|f| **f == field).ok_or_else(|| {
-            format!("\"{text}\": \"{field}\" is no figure here (one of {})", fields.join(", "))
-        })?;
-        Ok(Self { text: text.to_owned(), kind, flow, field, comparison, limit })
+        let figure = path.parse().map_err(|why: String| format!("\"{text}\": {why}"))?;
+        Ok(Self { text: text.to_owned(), figure, comparison, limit })
     }
 }
 
@@ -95,15 +133,8 @@ impl Requirement {
     /// # Errors
     /// The figure that does not, or a flow that the run does not have.
     pub fn check(&self, run: &Figures) -> Result<(), String> {
-        let Some(flow) = run.flows.iter().find(|f| f.name == self.flow) else {
-            return Err(format!("required {}: the run has no flow \"{}\"", self.text, self.flow));
-        };
-        let value = match self.kind {
-            None => whole(self.field, flow),
-            Some(kind) => {
-                let own = flow.outages.iter().filter(|o| o.kind == kind);
-                own.map(|o| outage(self.field, o)).fold(0.0, f64::max)
-            }
+        let Some(value) = self.figure.of(run) else {
+            return Err(format!("required {}: the run has no flow \"{}\"", self.text, self.figure.flow));
         };
         let met = match self.comparison {
             Comparison::Less => value < self.limit,
@@ -126,9 +157,10 @@ mod tests {
     fn expressions_are_read_whole_or_refused() {
         let read = |t: &str| t.parse::<Requirement>();
         let tbm = read("failover.inside-to-remote.tbm_s<10").unwrap();
-        assert_eq!((tbm.kind, tbm.flow.as_str(), tbm.field), (Some("failover"), "inside-to-remote", "tbm_s"));
+        let Figure { kind, flow, field } = &tbm.figure;
+        assert_eq!((*kind, flow.as_str(), *field), (Some("failover"), "inside-to-remote", "tbm_s"));
         let lost = read("ping/reply.lost == 0").unwrap();
-        assert_eq!((lost.kind, lost.flow.as_str(), lost.limit), (None, "ping/reply", 0.0));
+        assert_eq!((lost.figure.kind, lost.figure.flow.as_str(), lost.limit), (None, "ping/reply", 0.0));
         for bad in ["", "x", "a.b<1", "failover.f.offered<1", "f.lost<many", "lost<1"] {
             assert!(read(bad).is_err(), "{bad}");
         }

@@ -4,9 +4,11 @@
 use std::fmt::Write as _;
 
 use super::seeds::Runs;
-use crate::measure::figures::{BUCKETS, Figures, FlowFigures, OutageFigures};
+use crate::measure::figures::{Figures, FlowFigures, OutageFigures};
 use crate::measure::recording::Recording;
 
+/// A wider terminal gets no more columns.
+const MOST_COLUMNS: usize = 180;
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// Bold, and back; nothing when colours are off.
@@ -14,6 +16,8 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 pub struct Style {
     /// Escape sequences may be written.
     pub colour: bool,
+    /// Characters of a line.
+    pub width: usize,
 }
 
 impl Style {
@@ -21,11 +25,11 @@ impl Style {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    fn head(self, text: &str) -> String {
+    pub(super) fn head(self, text: &str) -> String {
         self.paint("1", text)
     }
 
-    fn bad(self, text: &str) -> String {
+    pub(super) fn bad(self, text: &str) -> String {
         self.paint("1;31", text)
     }
 
@@ -34,11 +38,34 @@ impl Style {
     }
 }
 
+/// `items` joined by `between`, in lines of at most `width` characters where an item allows it; each line begins with
+/// `indent` blanks, which the first has already.
+fn folded(items: &[String], between: &str, indent: usize, width: usize) -> String {
+    let (mut text, mut used) = (String::new(), indent);
+    for (i, item) in items.iter().enumerate() {
+        let long = item.chars().count() + between.chars().count();
+        if i > 0 {
+            text.push_str(between);
+            if used + long > width && used > indent {
+                let kept = text.trim_end().len();
+                text.truncate(kept);
+                let _ = write!(text, "\n{:indent$}", "");
+                used = indent;
+            }
+        }
+        text.push_str(item);
+        used += long;
+    }
+    text
+}
+
 /// The whole report.
 pub fn run(recording: &Recording, figures: &Figures, style: Style) -> String {
     let mut text = String::new();
     let Figures { scenario, seed, clock, duration_s, .. } = figures;
-    let _ = writeln!(text, "{}  {}", style.head(scenario), recording.about);
+    let words: Vec<String> = recording.about.split_whitespace().map(str::to_owned).collect();
+    let about = folded(&words, " ", scenario.chars().count() + 2, style.width);
+    let _ = writeln!(text, "{}  {about}", style.head(scenario));
     let _ = writeln!(text, "seed {seed}, {duration_s} s of {clock} time\n");
     network(&mut text, recording, style);
     timeline(&mut text, figures, style);
@@ -55,7 +82,8 @@ fn network(text: &mut String, recording: &Recording, style: Style) {
     let segments = recording.nodes.iter().skip(recording.routers);
     let width = segments.clone().map(String::len).max().unwrap_or(0);
     for (name, ports) in segments.zip(&recording.attached) {
-        let _ = writeln!(text, "  {name:<width$} ═╤═ {}", ports.join(" ─ "));
+        let ports = folded(ports, " ─ ", width + 7, style.width);
+        let _ = writeln!(text, "  {name:<width$} ═╤═ {ports}");
     }
     text.push('\n');
 }
@@ -66,11 +94,12 @@ fn width(figures: &Figures) -> usize {
 
 fn timeline(text: &mut String, figures: &Figures, style: Style) {
     let width = width(figures);
-    let step = figures.duration_s / BUCKETS as f64;
+    let columns = style.width.saturating_sub(width + 4).clamp(20, MOST_COLUMNS);
+    let step = figures.duration_s / columns as f64;
     let head = style.head("Delivered");
-    let _ = writeln!(text, "{head}  a column is {step} s: █ all that was offered, ▁ little of it, × none");
-    let column = |t: f64| ((t / step) as usize).min(BUCKETS - 1);
-    let mut marks = vec![' '; BUCKETS];
+    let _ = writeln!(text, "{head}  a column is {}: █ all that was offered, ▁ little, × none", seconds(step));
+    let column = |t: f64| ((t / step) as usize).min(columns - 1);
+    let mut marks = vec![' '; columns];
     for phase in figures.phases.iter().filter(|p| p.milestone == "active") {
         marks[column(phase.at_s)] = 'A';
     }
@@ -85,10 +114,20 @@ fn timeline(text: &mut String, figures: &Figures, style: Style) {
             (_, 0) => '×',
             (offered, delivered) => BARS[((delivered * 8).div_ceil(*offered) as usize).clamp(1, 8) - 1],
         };
-        let line: String = flow.series.iter().map(bar).collect();
+        let line: String = grouped(&flow.columns, columns).iter().map(bar).collect();
         let _ = writeln!(text, "  {:<width$}  {line}", flow.name);
     }
     let _ = writeln!(text, "  {:<width$}  digits: faults; A: another router becomes Active\n", "");
+}
+
+/// The buckets of a flow as so many columns.
+fn grouped(buckets: &[(u32, u32)], columns: usize) -> Vec<(u32, u32)> {
+    let column = |i: usize| {
+        let (from, to) = (i * buckets.len() / columns, (i + 1) * buckets.len() / columns);
+        let own = buckets.get(from..to.max(from + 1).min(buckets.len())).unwrap_or_default();
+        own.iter().fold((0, 0), |sum, b| (sum.0 + b.0, sum.1 + b.1))
+    };
+    (0..columns).map(column).collect()
 }
 
 fn waterfall(text: &mut String, figures: &Figures, style: Style) {
@@ -111,9 +150,9 @@ fn waterfall(text: &mut String, figures: &Figures, style: Style) {
     }
 }
 
-fn parts(o: &OutageFigures) -> String {
+fn parts(o: &OutageFigures, indent: usize, width: usize) -> String {
     let part = |p: &crate::measure::figures::Part| format!("{} {}", p.part, seconds(p.s));
-    o.parts.iter().map(part).collect::<Vec<_>>().join(", ")
+    folded(&o.parts.iter().map(part).collect::<Vec<_>>(), ", ", indent, width)
 }
 
 /// Seconds with as many digits as tell something.
@@ -155,9 +194,14 @@ fn outage(text: &mut String, flow: &FlowFigures, o: &OutageFigures, width: usize
         _ if o.end_s.is_some() => "  from the flow's first packet on".to_owned(),
         _ => style.bad("  NEVER RECOVERED"),
     };
-    let _ = writeln!(text, "{head}{times}");
+    let wide = head.chars().count() + times.chars().count();
+    if wide > style.width {
+        let _ = writeln!(text, "{head}\n  {:<width$}   {times}", "");
+    } else {
+        let _ = writeln!(text, "{head}{times}");
+    }
     if !o.parts.is_empty() {
-        let _ = writeln!(text, "  {:<width$}     └ {}", "", parts(o));
+        let _ = writeln!(text, "  {:<width$}     └ {}", "", parts(o, width + 9, style.width));
     }
 }
 

@@ -6,8 +6,11 @@
 mod builtin;
 pub mod quantity;
 mod read;
+pub mod review;
 mod set;
+pub mod sketch;
 mod tree;
+pub mod vary;
 
 #[cfg(test)]
 mod tests;

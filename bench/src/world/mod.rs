@@ -34,6 +34,7 @@ use espalier_wire::{Cause, IfIndex, Instant, Mac, Spi, Tag};
 use crate::capture::WriteError;
 use crate::measure::ledger::{Ledger, PacketId};
 use crate::measure::recording::{Happened, NodeId, Shown, Struck};
+use crate::measure::topology::InterfaceFigure;
 use crate::place::Mistake;
 use crate::scenario::Scenario;
 use crate::wireshark::IkeKey;
@@ -133,6 +134,11 @@ impl World {
     pub fn attached(&self) -> Vec<Vec<String>> {
         let port = |p: &segment::Port| self.port_name(p.node, p.iface);
         self.segments.iter().map(|s| s.ports.iter().map(port).collect()).collect()
+    }
+
+    /// By router, its interfaces by index, as configured at the start.
+    pub fn interfaces(&self) -> Vec<Vec<InterfaceFigure>> {
+        self.nodes.iter().map(Node::interfaces).collect()
     }
 
     fn port_name(&self, node: usize, iface: IfIndex) -> String {

@@ -14,6 +14,7 @@ use espalier_wire::random::Random;
 use espalier_wire::{IfIndex, Instant, Mac, Spi};
 
 use crate::measure::ledger::PacketId;
+use crate::measure::topology::InterfaceFigure;
 
 /// A router, on or off.
 pub struct Node {
@@ -46,7 +47,24 @@ pub struct Node {
     accepted: BTreeMap<Spi, Vec<u64>>,
 }
 
+fn virtual_address(group: &ios::model::StandbyGroup) -> Option<String> {
+    match group.ip {
+        Some(ios::model::StandbyAddress::Configured(address)) => Some(address.to_string()),
+        Some(ios::model::StandbyAddress::Learned) | None => None,
+    }
+}
+
 impl Node {
+    /// Its interfaces by index, as it boots with them.
+    pub fn interfaces(&self) -> Vec<InterfaceFigure> {
+        let one = |i: &ios::Interface| InterfaceFigure {
+            name: i.name.to_string(),
+            address: i.address.map(|a| a.to_string()),
+            virtual_addresses: i.standby.groups.values().filter_map(virtual_address).collect(),
+        };
+        self.startup.interfaces.iter().map(one).collect()
+    }
+
     /// A router that is off. `number` makes its MAC addresses.
     pub fn new(name: &str, number: u8, startup: ios::Config, profile: Profile, random: Random) -> Self {
         let interfaces = startup.interfaces.len();

@@ -360,7 +360,7 @@ pub(super) fn group_name(
 }
 
 /// A state as IOS writes it.
-pub(super) const fn word(state: State) -> &'static str {
+pub(crate) const fn word(state: State) -> &'static str {
     match state {
         State::Initial => "Init",
         State::Learn => "Learn",

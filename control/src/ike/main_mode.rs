@@ -64,7 +64,8 @@ impl Ike {
         let Some(p) = self.phase1.get(&id) else { return Err(Rejection::UnknownCookies) };
         let (local, peer) = (*p.local.ip(), *p.remote.ip());
         if p.state != before {
-            cx.isakmp(id, Isakmp::State { old: before, new: p.state, initiator: p.initiator() });
+            let (old, new, initiator) = (before, p.state, p.initiator());
+            cx.isakmp(id, Isakmp::State { peer, old, new, initiator });
         }
         match result {
             Ok(initial_contact) => {

@@ -103,7 +103,7 @@ pub enum Isakmp {
     Duplicate,
     Acceptable,
     NotAcceptable,
-    State { old: MainMode, new: MainMode, initiator: bool },
+    State { peer: Ipv4Addr, old: MainMode, new: MainMode, initiator: bool },
     SkeyidGenerated,
     SendingInitialContact,
     Authenticated { peer: Ipv4Addr },

@@ -3,7 +3,7 @@
 use espalier_wire::IfIndex;
 
 use super::{Cx, Names, Output, Router};
-use crate::event::{Event, Level, Mark, Source};
+use crate::event::{Event, GONE, Level, Mark, Source, StateOf};
 use crate::hsrp::trace::Class;
 use crate::ospf::{NeighbourEvent, NeighbourState};
 use crate::{arp, hsrp, ike, ospf};
@@ -32,7 +32,14 @@ impl Router {
             // Every Hello twice: the captures have them.
             Class::Packet => return,
         };
-        self.say(cx, Source::Hsrp, level, trace.line(&Names(&self.config), false), None);
+        let mark = match (&trace.what, trace.group) {
+            (hsrp::trace::What::State { to, .. }, Some(group)) => {
+                let of = StateOf::Hsrp { iface: trace.iface, group };
+                Some(Mark::State { of, state: hsrp::trace::word(*to) })
+            }
+            _ => None,
+        };
+        self.say(cx, Source::Hsrp, level, trace.line(&Names(&self.config), false), mark);
     }
 
     pub(super) fn log_arp(&self, cx: &mut Cx<'_>, trace: &arp::text::Trace) {
@@ -59,12 +66,7 @@ impl Router {
                 return;
             }
         };
-        let mut mark = match trace {
-            ike::Trace::Isakmp { what: ike::trace::Isakmp::Authenticated { peer }, .. } => {
-                Some(Mark::IkeUp { peer: *peer })
-            }
-            _ => None,
-        };
+        let mut mark = ike_mark(trace);
         for line in trace.lines() {
             self.say(cx, source, level, line, mark.take());
         }
@@ -87,5 +89,29 @@ impl Router {
             _ => None,
         };
         self.say(cx, Source::Ospf, Level::Debug, trace.debug(name), mark);
+        if let ospf::Trace::Neighbour { iface, addr, to, .. } = trace {
+            let state = if *to == NeighbourState::Down { GONE } else { to.ios() };
+            let of = StateOf::Neighbour { iface: *iface, addr: *addr };
+            let text = format!("OSPF: Nbr {addr} is {}", to.ios());
+            self.say(cx, Source::Ospf, Level::Report, text, Some(Mark::State { of, state }));
+        }
+    }
+}
+
+/// What IKE's talk means: a phase 1 that stands, moves on, or goes.
+fn ike_mark(trace: &ike::Trace) -> Option<Mark> {
+    use ike::MainMode;
+    use ike::trace::Isakmp;
+    let ike::Trace::Isakmp { id, what } = trace else { return None };
+    let state = |peer: &std::net::Ipv4Addr, state| {
+        let of = StateOf::Isakmp { connection: id.0, peer: *peer };
+        Some(Mark::State { of, state })
+    };
+    match what {
+        Isakmp::Authenticated { peer } => Some(Mark::IkeUp { peer: *peer }),
+        Isakmp::Sending { peer, state: Some(new @ MainMode::SaSent), .. } => state(peer, new.ios()),
+        Isakmp::State { peer, new, .. } => state(peer, new.ios()),
+        Isakmp::DeletingSa { peer, .. } => state(peer, GONE),
+        _ => None,
     }
 }
