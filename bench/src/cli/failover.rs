@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use espalier_control::event::{Level, Source};
 use espalier_control::ios::{Exec, parse_exec};
 use espalier_wire::Instant;
 
+use super::lines::{Debug, clock, is_printed};
 use super::{Failure, print};
 use crate::drive::simulated::{self, Options};
 use crate::manifest::Manifest;
@@ -34,17 +34,6 @@ enum Drive {
 enum Clock {
     /// As `--drive simulated`
     Virtual,
-}
-
-/// What `--debug` prints as it happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Debug {
-    Standby,
-    Isakmp,
-    Ipsec,
-    Ospf,
-    Track,
-    Arp,
 }
 
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -283,26 +272,11 @@ fn debug(arguments: &Arguments, recording: &Recording) -> Result<(), Failure> {
     if arguments.debug.is_empty() {
         return Ok(());
     }
-    let wanted = |source: Source| {
-        arguments.debug.iter().any(|debug| match debug {
-            Debug::Standby => source == Source::Hsrp,
-            Debug::Isakmp => source == Source::Ike,
-            Debug::Ipsec => matches!(source, Source::Ipsec | Source::Rri),
-            Debug::Ospf => source == Source::Ospf,
-            Debug::Track => source == Source::Track,
-            Debug::Arp => source == Source::Arp,
-        })
-    };
     let mut lines = String::new();
     for e in &recording.events {
-        let printed = match e.event.level {
-            Level::Syslog => true,
-            Level::Debug => wanted(e.event.source),
-            Level::Report => false,
-        };
-        if printed {
+        if is_printed(&e.event, &arguments.debug) {
             let name = recording.nodes.get(usize::from(e.node.0)).map_or("", String::as_str);
-            lines.push_str(&format!("{name}: {}: {}\n", clock(e.at), e.event.text));
+            lines.push_str(&format!("{name}: {}: {}\n", clock(e.at - Instant::ZERO), e.event.text));
         }
     }
     if arguments.json {
@@ -310,11 +284,4 @@ fn debug(arguments: &Arguments, recording: &Recording) -> Result<(), Failure> {
         return Ok(());
     }
     print(&lines)
-}
-
-/// As a router without a clock prints it: `*Mar  1 00:02:00.000`.
-fn clock(at: Instant) -> String {
-    let ms = at.as_ns() / 1_000_000;
-    let (s, ms) = (ms / 1000, ms % 1000);
-    format!("*Mar {:2} {:02}:{:02}:{:02}.{ms:03}", 1 + s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60)
 }

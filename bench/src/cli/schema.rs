@@ -20,6 +20,9 @@ enum Name {
     /// `espalier.bench/1`, of bench
     #[value(alias = "espalier.bench/1")]
     Bench,
+    /// `espalier.attach/1`, of attach
+    #[value(alias = "espalier.attach/1")]
+    Attach,
     /// The causes of loss and what each means
     Causes,
 }
@@ -34,6 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Name::Esp => schema(&schemars::schema_for!(Report)),
         Name::Failover => schema(&schemars::schema_for!(Document<'_>)),
         Name::Bench => schema(&schemars::schema_for!(crate::report::bench::Document)),
+        Name::Attach => schema(&schemars::schema_for!(crate::report::attach::Document)),
         Name::Causes => {
             let mut text = String::new();
             for cause in Cause::ALL {

@@ -1,4 +1,5 @@
 //! Who tells the world the time, and which core a thread runs on. Beside this only what measures throughput reads a clock.
 
+pub mod host;
 pub mod pin;
 pub mod simulated;

@@ -1,5 +1,6 @@
 //! What a run looks like: pure functions of its figures.
 
+pub mod attach;
 pub mod bench;
 pub mod document;
 pub mod require;

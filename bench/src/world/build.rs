@@ -62,7 +62,8 @@ fn nodes(scenario: &Scenario, random: &Random) -> Result<Vec<Node>, Error> {
         espalier_control::router::check(&parsed.config).map_err(Error::Configuration)?;
         let profile = spec.profile.parse().map_err(|e| spec.at.says(format!("{e}")))?;
         let random = random.fork("router").fork(&spec.name);
-        nodes.push(Node::new(&spec.name, number as u8, parsed.config, profile, random));
+        let macs = super::node::macs(number as u8, parsed.config.interfaces.len());
+        nodes.push(Node::new(&spec.name, macs, parsed.config, profile, random));
     }
     Ok(nodes)
 }

@@ -47,11 +47,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// A router that is off. `number` makes its MAC addresses.
-    pub fn new(name: &str, number: u8, startup: ios::Config, profile: Profile, random: Random) -> Self {
+    /// A router that is off; `macs` are the addresses of its interfaces.
+    pub fn new(name: &str, macs: Vec<Mac>, startup: ios::Config, profile: Profile, random: Random) -> Self {
         let interfaces = startup.interfaces.len();
-        // Locally administered, and readable in a capture: "ESP", the router, the interface.
-        let mac = |i: usize| Mac([0x02, b'E', b'S', b'P', number, i as u8]);
         Self {
             name: name.to_owned(),
             router: None,
@@ -62,7 +60,7 @@ impl Node {
             answering: None,
             spis: BTreeSet::new(),
             deadline: None,
-            macs: (0..interfaces).map(mac).collect(),
+            macs,
             boots: 0,
             control_deadline: None,
             protected: BTreeMap::new(),
@@ -174,6 +172,12 @@ impl Node {
         seen[word] |= bit;
         first
     }
+}
+
+/// The addresses of a simulated router's interfaces: locally administered, and readable in a capture: "ESP", the
+/// router, the interface.
+pub fn macs(number: u8, interfaces: usize) -> Vec<Mac> {
+    (0..interfaces).map(|i| Mac([0x02, b'E', b'S', b'P', number, i as u8])).collect()
 }
 
 fn worker(profile: &Profile, random: Random) -> Worker {
