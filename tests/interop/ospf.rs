@@ -39,10 +39,10 @@ fn ours(lan: &str) -> String {
         "hostname ours\n\
          interface Loopback0\n ip address 1.1.1.1 255.255.255.255\n\
          interface FastEthernet0/0\n ip address 10.1.1.1 255.255.255.0\n ip ospf hello-interval 1\n \
-         ip ospf dead-interval 4\n{lan}\
+         ip ospf dead-interval 4\n ip ospf retransmit-interval 2\n{lan}\
          router ospf 1\n redistribute static subnets\n network 10.1.1.0 0.0.0.255 area 0\n \
          network 1.1.1.1 0.0.0.0 area 0\n\
-         ip route 20.1.1.0 255.255.255.0 Null0\nip route 30.1.1.0 255.255.255.0 10.1.1.9\nend\n"
+         ip route 20.1.1.0 255.255.255.0 10.1.1.9\nip route 30.1.1.0 255.255.255.0 10.1.1.9\nend\n"
     )
 }
 
@@ -50,7 +50,7 @@ fn ours(lan: &str) -> String {
 fn theirs(lan: &str) -> String {
     format!(
         "ip route 50.1.1.0/24 Null0\n\
-         interface e0\n ip ospf hello-interval 1\n ip ospf dead-interval 4\n{lan}\
+         interface e0\n ip ospf hello-interval 1\n ip ospf dead-interval 4\n ip ospf retransmit-interval 2\n{lan}\
          router ospf\n ospf router-id 99.99.99.99\n network 10.1.1.0/24 area 0\n network 99.99.99.99/32 area 0\n \
          redistribute static\n"
     )
@@ -175,9 +175,9 @@ fn not_designated() {
     assert!(lan.ours().ask("show ip route").contains("99.99.99.99"));
     lan.becomes_equal();
     // Withdrawn here, gone there; announced again, there again.
-    lan.ours().configure("no ip route 20.1.1.0 255.255.255.0 Null0");
+    lan.ours().configure("no ip route 20.1.1.0 255.255.255.0 10.1.1.9");
     assert!(within(3, || !lan.they_route("20.1.1.0/24")), "{}", lan.frr.log());
-    lan.ours().configure("ip route 20.1.1.0 255.255.255.0 Null0");
+    lan.ours().configure("ip route 20.1.1.0 255.255.255.0 10.1.1.9");
     assert!(within(10, || lan.they_route("20.1.1.0/24")));
     // And the other way round.
     lan.frr.configure(&["no ip route 50.1.1.0/24 Null0", "ip route 51.1.1.0/24 Null0"]);
