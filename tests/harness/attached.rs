@@ -117,6 +117,11 @@ impl Attached {
         self.log().iter().any(|line| line.contains(text))
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Cut its power: no word of farewell.
     pub fn kill(mut self) {
         // The namespace's `ip` became the router itself: this is its own process.

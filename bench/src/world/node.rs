@@ -9,7 +9,7 @@ use espalier_control::router::{self, Input, Router};
 use espalier_dataplane::crypto::Choice;
 use espalier_dataplane::fate;
 use espalier_dataplane::worker::{Config, Worker};
-use espalier_wire::plane::{Command, Rule, RuleAction, Selector};
+use espalier_wire::plane::{Command, Direction, PolicyId, Rule, RuleAction, Selector};
 use espalier_wire::random::Random;
 use espalier_wire::{IfIndex, Instant, Mac, Spi};
 
@@ -44,6 +44,8 @@ pub struct Node {
     control_deadline: Option<Instant>,
     protected: BTreeMap<IfIndex, Vec<Rule>>,
     accepted: BTreeMap<Spi, Vec<u64>>,
+    /// Whose each SA is, and how many packets it had when [`Node::tell_traffic`] last looked.
+    counted: BTreeMap<(bool, Spi), (PolicyId, u64)>,
 }
 
 impl Node {
@@ -65,6 +67,7 @@ impl Node {
             control_deadline: None,
             protected: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            counted: BTreeMap::new(),
             startup,
             profile,
             random,
@@ -95,6 +98,7 @@ impl Node {
         self.spis.clear();
         self.protected.clear();
         self.accepted.clear();
+        self.counted.clear();
         (self.deadline, self.control_deadline) = (None, None);
     }
 
@@ -135,6 +139,7 @@ impl Node {
     /// # Errors
     /// What is wrong with the command.
     pub fn command(&mut self, now: Instant, command: Command) -> Result<(), String> {
+        self.count(&command);
         match &command {
             Command::InstallInbound { sa, .. } if !self.spis.insert(sa.spi) => {
                 return Err(format!("{}: a second inbound SA with SPI {}", self.name, sa.spi));
@@ -149,6 +154,44 @@ impl Node {
             _ => {}
         }
         self.worker.command(now, command).map_err(|e| format!("{}: {e}", self.name))
+    }
+
+    /// Keep what [`Node::tell_traffic`] compares with: of an SA that takes another's place, nothing has passed yet.
+    fn count(&mut self, command: &Command) {
+        match command {
+            Command::InstallInbound { sa, policy } => {
+                self.counted.insert((false, sa.spi), (*policy, 0));
+            }
+            Command::SwapOutbound { sa, policy } => {
+                self.counted.retain(|(outbound, _), (of, _)| !(*outbound && of == policy));
+                self.counted.insert((true, sa.spi), (*policy, 0));
+            }
+            Command::DropInbound { spi } => {
+                self.counted.remove(&(false, *spi));
+            }
+            Command::DropOutbound { spi, .. } => {
+                self.counted.remove(&(true, *spi));
+            }
+            _ => {}
+        }
+    }
+
+    /// Tell the control plane which policies' peers were sent to, and heard from, since the last look: what keepalives
+    /// on demand live by.
+    pub fn tell_traffic(&mut self, now: Instant) {
+        let mut passed = Vec::new();
+        for (direction, spi, counters) in self.worker.counters().sas {
+            let outbound = direction == Direction::Outbound;
+            let Some((policy, before)) = self.counted.get_mut(&(outbound, spi)) else { continue };
+            if std::mem::replace(before, counters.packets) < counters.packets {
+                passed.push((*policy, outbound));
+            }
+        }
+        // What was heard last counts for more than what was sent: told last, it is the later of the two.
+        passed.sort_unstable_by_key(|(policy, outbound)| (!*outbound, *policy));
+        for (policy, outbound) in passed {
+            self.tell(now, Input::Traffic { policy, outbound });
+        }
     }
 
     /// Whether policy says that a packet with these ends must not leave by `iface` in clear. Rules that look at ports
