@@ -166,9 +166,14 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// How many frames of a capture tshark's display filter takes, with the router's own keys.
+    /// The frames of a capture that tshark's display filter takes, with the router's own keys.
+    pub fn frames(&self, host: &str, filter: &str) -> Vec<u64> {
+        frames(&self.dir.join(format!("{host}.pcapng")), Some(&self.dir.join("keys")), filter)
+    }
+
+    /// How many they are.
     pub fn count(&self, host: &str, filter: &str) -> usize {
-        count(&self.dir.join(format!("{host}.pcapng")), Some(&self.dir.join("keys")), filter)
+        self.frames(host, filter).len()
     }
 
     /// Packets lost to a cause.
@@ -177,8 +182,8 @@ impl Ended {
     }
 }
 
-/// How many frames of a capture tshark's display filter takes.
-pub fn count(capture: &Path, keys: Option<&Path>, filter: &str) -> usize {
+/// The numbers of the frames of a capture that tshark's display filter takes.
+pub fn frames(capture: &Path, keys: Option<&Path>, filter: &str) -> Vec<u64> {
     let mut command = Command::new("tshark");
     if let Some(keys) = keys {
         command.env("WIRESHARK_CONFIG_DIR", keys);
@@ -186,5 +191,5 @@ pub fn count(capture: &Path, keys: Option<&Path>, filter: &str) -> usize {
     command.args(["-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-r"]).arg(capture);
     let done = command.args(["-Y", filter, "-T", "fields", "-e", "frame.number"]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8_lossy(&done.stdout).lines().count()
+    String::from_utf8_lossy(&done.stdout).lines().filter_map(|l| l.parse().ok()).collect()
 }

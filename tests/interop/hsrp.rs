@@ -13,7 +13,9 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/scapy_hsrp.py
 const PYTHON: &str = "/usr/bin/python3";
 
 fn main() {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // They wait for timers most of the time.
+    arguments.test_threads = arguments.test_threads.or(Some(6));
     let scapy = || espalier_tests::missing(&[PYTHON, "-c", "import scapy.layers.hsrp"]);
     let tshark = || espalier_tests::missing(&["tshark", "--version"]);
     let absent = scapy().or_else(tshark).or_else(no_namespaces);
@@ -98,11 +100,14 @@ impl Lan {
     fn end(&mut self) {
         let ended = self.ours.take().unwrap().end();
         let ours = "udp.port == 1985 && ip.src == 10.1.1.1";
-        let said = ended.count("e0", ours);
-        assert!(said > 5);
-        assert_eq!(ended.count("e0", &format!("{ours} && hsrp && !_ws.malformed && !_ws.expert")), said);
+        let said = ended.frames("e0", ours);
+        assert!(said.len() > 5);
+        // A TTL of 1 to 224.0.0.102 is worth a note to tshark, and what HSRP does.
+        let sound = format!("{ours} && hsrp && !_ws.malformed && !(_ws.expert.severity >= \"Warning\")");
+        assert_eq!(ended.frames("e0", &sound), said);
         let resigned = if self.version == "1" { "hsrp.opcode == 2" } else { "hsrp2.opcode == 2" };
-        assert_eq!(ended.count("e0", &format!("{ours} && {resigned}")), 1, "one resignation");
+        let resigned = ended.frames("e0", &format!("{ours} && {resigned}"));
+        assert_eq!(resigned.last(), said.last(), "the last word is a resignation");
         let active = format!(
             "{ours} && {}",
             if self.version == "1" { "hsrp.state == 16" } else { "hsrp2.state == 6" }
@@ -117,7 +122,7 @@ impl Lan {
 fn stronger(version: &'static str) {
     let mut lan = lan(version);
     let speaker = lan.keeps_saying("state=active priority=250");
-    assert!(within(3, || !lan.is("Active")), "{}", lan.shown());
+    assert!(within(8, || !lan.is("Active")), "{}", lan.shown());
     assert!(within(8, || lan.is("Standby")), "{}", lan.shown());
     assert!(lan.shown().contains("10.1.1.9"), "{}", lan.shown());
     // It falls silent: the hold time it named, 3 s, from its last word.
@@ -125,7 +130,7 @@ fn stronger(version: &'static str) {
     let silent = Instant::now();
     assert!(within(6, || lan.is("Active")), "{}", lan.shown());
     let took = silent.elapsed().as_secs_f64();
-    assert!((2.3..3.6).contains(&took), "{took} s for a hold time of 3 s");
+    assert!((2.0..3.6).contains(&took), "{took} s for a hold time of 3 s");
     // A coup of a stronger one, from no active router.
     lan.says("op=coup state=standby priority=250");
     assert!(within(1, || !lan.is("Active")), "{}", lan.shown());

@@ -12,7 +12,9 @@ use libtest_mimic::{Arguments, Trial};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_espalier-tested");
 
 fn main() {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // They wait for timers most of the time.
+    arguments.test_threads = arguments.test_threads.or(Some(6));
     let tshark = || espalier_tests::missing(&["tshark", "--version"]);
     let absent = charon::missing().or_else(no_namespaces).or_else(tshark);
     let why = absent.as_ref().map_or_else(String::new, |why| format!(" ({why})"));

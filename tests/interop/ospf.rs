@@ -12,7 +12,9 @@ use serde_json::Value;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_espalier-tested");
 
 fn main() {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // They wait for timers most of the time.
+    arguments.test_threads = arguments.test_threads.or(Some(6));
     let absent = frr::missing().or_else(no_namespaces);
     let why = absent.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
     let ignored = absent.is_some() && !peers_are_required();
