@@ -1,6 +1,7 @@
 //! `espalier attach`: one router on real interfaces.
 
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use espalier_control::ios::{self, Config, Exec, InterfaceName, parse_exec};
@@ -35,7 +36,7 @@ pub(super) struct Arguments {
     /// What it would answer then: '75s show standby'
     #[arg(long, value_name = "TIME COMMAND")]
     show: Vec<String>,
-    /// Take commands from standard input: show, configure terminal … end, clear crypto sa, exit
+    /// Take commands from standard input: show, configure terminal … end, clear crypto sa, exit, power off
     #[arg(long)]
     console: bool,
     /// Print debug lines as routers print them
@@ -70,7 +71,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         std::fs::create_dir_all(dir).map_err(|e| Failure::Input(format!("{}: {e}", dir.display())))?;
     }
     let (out, keys) = (arguments.out.as_deref(), arguments.keys);
-    let options = Options { length, shows, console: arguments.console, out, keys };
+    // A descriptor of its own: the buffer of `io::stdin` would hide from who waits what was read already.
+    let console = arguments.console.then(|| std::io::stdin().as_fd().try_clone_to_owned()).transpose()?;
+    let options = Options { length, shows, console, deaf: false, out, keys };
     let name = config.hostname().to_owned();
     let mut say = |said: Said<'_>| talk(arguments, &name, &said);
     let session = host::run(config, profile, &bindings, options, &mut say)

@@ -10,10 +10,12 @@ use espalier_wire::Instant;
 
 use super::lines::{Debug, clock, is_printed};
 use super::{Failure, print};
+use crate::drive::lab;
 use crate::drive::simulated::{self, Options};
 use crate::manifest::Manifest;
 use crate::measure::figures::Figures;
 use crate::measure::recording::Recording;
+use crate::report::compare;
 use crate::report::document::{Answer, Document, SCHEMA};
 use crate::report::require::Requirement;
 use crate::report::seeds::Runs;
@@ -27,6 +29,9 @@ use crate::wireshark;
 enum Drive {
     /// Virtual time, one thread: the same seed gives the same bytes
     Simulated,
+    /// Real interfaces in network namespaces of this machine, with FRR and strongSwan as the other routers; as root,
+    /// as long as the scenario lasts
+    Host,
 }
 
 /// The same by the clock's name.
@@ -141,7 +146,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             )));
         }
     }
-    let out = folder(arguments, &scenario)?;
+    let out = if arguments.drive == Some(Drive::Host) { None } else { folder(arguments, &scenario)? };
+    if arguments.drive == Some(Drive::Host) {
+        return live(arguments, &scenario, &requirements);
+    }
     let recording = simulated::run(&scenario, Options { shows, out: out.as_deref() })
         .map_err(|e| Failure::Input(e.to_string()))?;
     let figures = Figures::of(&recording);
@@ -151,6 +159,38 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let runs = arguments.seeds.map(|_| Runs::of(&all));
     finish(arguments, &recording, &all, runs, out.as_deref(), &requirements)
+}
+
+/// The same scenario in virtual time and for real, one beside the other.
+fn live(arguments: &Arguments, scenario: &Scenario, requirements: &[Requirement]) -> Result<(), Failure> {
+    let unfit = [
+        (arguments.seeds.is_some(), "--seeds"),
+        (!arguments.show.is_empty(), "--show"),
+        (arguments.out.is_some(), "--out"),
+    ];
+    if let Some((_, option)) = unfit.iter().find(|(given, _)| *given) {
+        return Err(Failure::Input(format!("--drive host does not know {option}")));
+    }
+    let input = |e: &dyn std::fmt::Display| Failure::Input(e.to_string());
+    let predicted = simulated::run(scenario, Options::default()).map_err(|e| input(&e))?;
+    let predicted = Figures::of(&predicted);
+    let recording = lab::run(scenario).map_err(|e| input(&e))?;
+    let figures = Figures::of(&recording);
+    let compared = compare::compare(&predicted, &figures);
+    debug(arguments, &recording)?;
+    if arguments.json {
+        let manifest = Manifest::here(recording.clock, None);
+        let (shows, runs, prediction) = (Vec::new(), None, Some(compared));
+        let document = Document { schema: SCHEMA, figures: &figures, shows, runs, prediction, manifest };
+        let json = serde_json::to_string_pretty(&document).map_err(|e| Failure::Check(e.to_string()))?;
+        print(&(json + "\n"))?;
+    } else if !arguments.no_report {
+        let style = Style { colour: std::io::stdout().is_terminal() };
+        print(&text::run(&recording, &figures, style))?;
+        print(&format!("\n{}", compare::text(&compared)))?;
+    }
+    figures.check().map_err(Failure::Check)?;
+    requirements.iter().try_for_each(|r| r.check(&figures)).map_err(Failure::Check)
 }
 
 fn finish(
@@ -177,7 +217,7 @@ fn finish(
         }
     }
     let manifest = Manifest::here(recording.clock, Some(recording.seed));
-    let document = Document { schema: SCHEMA, figures, shows, runs, manifest };
+    let document = Document { schema: SCHEMA, figures, shows, runs, prediction: None, manifest };
     let json = serde_json::to_string_pretty(&document).map_err(|e| Failure::Check(e.to_string()))? + "\n";
     if let Some(dir) = out {
         keep(dir, &json, recording)?;

@@ -1,5 +1,6 @@
 //! Who tells the world the time, and which core a thread runs on. Beside this only what measures throughput reads a clock.
 
 pub mod host;
+pub mod lab;
 pub mod pin;
 pub mod simulated;

@@ -1,8 +1,7 @@
 //! Virtual time: an event heap and a seed on one thread. The same seed gives the same bytes.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap};
-use std::net::Ipv4Addr;
+use std::collections::BinaryHeap;
 use std::path::Path;
 
 use espalier_control::ios::Exec;
@@ -168,7 +167,7 @@ impl Run<'_> {
             nodes: world.names(),
             routers: world.routers(),
             attached: world.attached(),
-            destinations: destinations(self.scenario, &world),
+            destinations: crate::world::destinations(self.scenario, &world.sources),
             skipped: world.sources.iter().map(|s| s.skipped).sum(),
             ledger: world.ledger,
             faults: world.struck,
@@ -176,14 +175,8 @@ impl Run<'_> {
             shows: world.shown,
             sas: world.sas,
             ike_keys: world.ike_keys,
-            digest,
+            digest: Some(digest),
             violations: world.violations,
         })
     }
-}
-
-/// Where each flow goes: the traffic's own end, and its beginning for answers.
-fn destinations(scenario: &Scenario, world: &World) -> BTreeMap<String, Ipv4Addr> {
-    let ends = scenario.traffic.iter().zip(&world.sources);
-    ends.flat_map(|(t, s)| [(t.name.clone(), s.to.1), (format!("{}/reply", t.name), s.from.1)]).collect()
 }

@@ -22,7 +22,7 @@ pub struct Document {
     pub router: String,
     /// How long it ran.
     pub duration_s: f64,
-    /// What ended it: `time`, `SIGINT`, `SIGTERM` or `console`.
+    /// What ended it: `time`, `SIGINT`, `SIGTERM`, `console` or `power-off`.
     pub ended: &'static str,
     /// The bound interfaces.
     pub interfaces: Vec<Port>,

@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod bench;
+pub mod compare;
 pub mod document;
 pub mod require;
 pub mod seeds;

@@ -18,7 +18,9 @@ mod tap;
 mod tests;
 pub mod traffic;
 
+use std::collections::BTreeMap;
 use std::mem;
+use std::net::Ipv4Addr;
 
 use espalier_control::event::Event;
 use espalier_control::ios::{Diagnostic, Exec};
@@ -464,6 +466,20 @@ impl World {
         let tap = mem::replace(&mut self.tap, Tap::deaf());
         Ok(tap.finish()?)
     }
+}
+
+/// The traffic of a scenario whose world could be built, its packets' bytes from `secret`.
+///
+/// # Errors
+/// As of [`World::new`].
+pub fn sources(scenario: &Scenario, secret: u64) -> Result<Vec<Source>, Error> {
+    build::traffic(scenario, secret)
+}
+
+/// Where each flow goes: the traffic's own end, and its beginning for answers.
+pub fn destinations(scenario: &Scenario, sources: &[Source]) -> BTreeMap<String, Ipv4Addr> {
+    let ends = scenario.traffic.iter().zip(sources);
+    ends.flat_map(|(t, s)| [(t.name.clone(), s.to.1), (format!("{}/reply", t.name), s.from.1)]).collect()
 }
 
 /// SPI and sequence number, when a frame carries a whole ESP packet.

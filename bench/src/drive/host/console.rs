@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use espalier_control::ios::{Exec, parse_exec};
 
@@ -18,6 +18,8 @@ pub(super) enum Order {
     ClearSa,
     /// End in good order.
     Exit,
+    /// End without a word to anybody, as when power fails.
+    PowerOff,
     /// An empty line: the prompt, so that whoever reads knows that all before is answered.
     Prompt,
     /// Nothing: what is wrong with the line.
@@ -31,7 +33,7 @@ struct Lines {
     configuration: Option<String>,
 }
 
-/// Standard input, read as a console.
+/// A descriptor, read as a console.
 #[derive(Debug)]
 pub(super) struct Console {
     input: File,
@@ -42,14 +44,9 @@ pub(super) struct Console {
 const LINE_MAX: usize = 4096;
 
 impl Console {
-    /// Begin to read.
-    ///
-    /// # Errors
-    /// There is no standard input.
-    pub(super) fn open() -> io::Result<Self> {
-        // A descriptor of its own: the buffer of `io::stdin` would hide from who waits what was read already.
-        let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-        Ok(Self { input, lines: Lines::default() })
+    /// Read lines from there.
+    pub(super) fn on(input: OwnedFd) -> Self {
+        Self { input: File::from(input), lines: Lines::default() }
     }
 
     /// Read what there is, once it is known that there is something; `None` at the end.
@@ -102,6 +99,7 @@ impl Lines {
             [] => Some(Order::Prompt),
             ["enable"] => None,
             ["exit" | "logout"] => Some(Order::Exit),
+            ["power", "off"] => Some(Order::PowerOff),
             [a, b] if begins(a, "configure", 4) && begins(b, "terminal", 1) => {
                 self.configuration = Some(String::new());
                 None

@@ -9,10 +9,10 @@ mod console;
 mod gateway;
 mod offload;
 mod port;
-mod socket;
+pub(crate) mod socket;
 
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,8 +55,10 @@ pub struct Options<'a> {
     pub length: Option<Duration>,
     /// When, and the `show` command as typed and as understood.
     pub shows: Vec<(Duration, String, Exec)>,
-    /// Take commands from standard input.
-    pub console: bool,
+    /// Take commands from there.
+    pub console: Option<OwnedFd>,
+    /// Leave SIGINT and SIGTERM to somebody else.
+    pub deaf: bool,
     /// Where `INTERFACE.pcapng` of each bound interface goes.
     pub out: Option<&'a Path>,
     /// Keep the keys of every SA.
@@ -102,6 +104,8 @@ pub enum Ended {
     Signal(i32),
     /// `exit` on the console.
     Console,
+    /// `power off` there.
+    PowerOff,
 }
 
 impl Ended {
@@ -112,6 +116,7 @@ impl Ended {
             Self::Signal(SIGINT) => "SIGINT",
             Self::Signal(_) => "SIGTERM",
             Self::Console => "console",
+            Self::PowerOff => "power-off",
         }
     }
 }
@@ -202,7 +207,7 @@ impl Signals {
 struct Run<'a> {
     clock: Clock,
     gateway: Gateway<'a>,
-    signals: Signals,
+    signals: Option<Signals>,
     news: LinkNews,
     console: Option<Console>,
     memory: Received,
@@ -222,7 +227,7 @@ pub fn run(
     say: &mut dyn FnMut(Said<'_>),
 ) -> Result<Session, Error> {
     espalier_control::router::check(&startup).map_err(Error::Configuration)?;
-    let signals = Signals::watch()?;
+    let signals = if options.deaf { None } else { Some(Signals::watch()?) };
     let mut ports = Vec::new();
     for binding in bindings {
         let Some(interface) = startup.interface_at(binding.iface) else { continue };
@@ -239,7 +244,7 @@ pub fn run(
     let clock = Clock::start();
     let random = Random::from_entropy(seed);
     let gateway = Gateway::new(startup, profile, random, ports, (clock.epoch, options.keys), say);
-    let console = options.console.then(Console::open).transpose()?;
+    let console = options.console.map(Console::on);
     let mut shows = options.shows;
     shows.sort_by(|a, b| b.0.cmp(&a.0));
     let (memory, length) = (Received::new(), options.length);
@@ -257,7 +262,9 @@ impl Run<'_> {
             heard = self.wait();
         };
         let now = self.clock.now();
-        self.gateway.shutdown(now);
+        if ended != Ended::PowerOff {
+            self.gateway.shutdown(now);
+        }
         self.gateway.into_session(now, ended)
     }
 
@@ -282,7 +289,7 @@ impl Run<'_> {
         }
         self.gateway.flush();
         let over = self.length.is_some_and(|length| passed >= length);
-        self.signals.came().or(over.then_some(Ended::Time))
+        self.signals.as_ref().and_then(Signals::came).or(over.then_some(Ended::Time))
     }
 
     /// Do what the console says.
@@ -299,6 +306,7 @@ impl Run<'_> {
                 Order::Prompt => self.gateway.prompt(),
                 Order::Wrong(why) => self.gateway.refuse(why),
                 Order::Exit => return Some(Ended::Console),
+                Order::PowerOff => return Some(Ended::PowerOff),
             }
         }
         None
@@ -306,10 +314,12 @@ impl Run<'_> {
 
     /// What can wake us: a signal, link news, the console (or its signal's stand-in), the ports.
     fn sources(&self) -> Vec<BorrowedFd<'_>> {
-        let signals = self.signals.wake.as_fd();
-        let console = self.console.as_ref().map_or(signals, Console::as_fd);
+        // Who is not there is stood in for by who is always.
+        let news = self.news.as_fd();
+        let signals = self.signals.as_ref().map_or(news, |s| s.wake.as_fd());
+        let console = self.console.as_ref().map_or(news, Console::as_fd);
         let ports = self.gateway.ports().map(|p| p.socket.as_fd());
-        [signals, self.news.as_fd(), console].into_iter().chain(ports).collect()
+        [signals, news, console].into_iter().chain(ports).collect()
     }
 
     fn wait(&self) -> Vec<bool> {

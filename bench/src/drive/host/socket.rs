@@ -292,6 +292,76 @@ fn bind<T>(fd: &OwnedFd, address: &T) -> io::Result<()> {
     .map(drop)
 }
 
+/// Move this thread into a network namespace: the sockets that it opens from now on are of that one, whoever uses them.
+///
+/// # Errors
+/// There is none of that name, or no right to enter it.
+pub(crate) fn enter(namespace: &str) -> io::Result<()> {
+    let file = std::fs::File::open(format!("/var/run/netns/{namespace}"))?;
+    // SAFETY: no memory is involved, and the descriptor lives through the call.
+    check(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
+}
+
+/// Sends whole IP packets as a host of its namespace would: along the kernel's routes.
+pub(crate) struct RawIp(OwnedFd);
+
+impl RawIp {
+    /// Open it in this thread's namespace.
+    ///
+    /// # Errors
+    /// No right to.
+    pub(crate) fn open() -> io::Result<Self> {
+        Ok(Self(socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_RAW)?))
+    }
+
+    /// Send a packet to its destination. Whether the kernel took it.
+    pub(crate) fn send(&self, packet: &[u8], dst: std::net::Ipv4Addr) -> bool {
+        // SAFETY: all zeros is a valid `sockaddr_in`.
+        let mut to: libc::sockaddr_in = unsafe { mem::zeroed() };
+        to.sin_family = libc::AF_INET as libc::sa_family_t;
+        to.sin_addr.s_addr = u32::from_ne_bytes(dst.octets());
+        // SAFETY: packet and address live through the call, which reads as many bytes of them as it is told of.
+        let sent = unsafe {
+            let at = std::ptr::from_ref(&to).cast::<libc::sockaddr>();
+            let len = mem::size_of::<libc::sockaddr_in>() as libc::socklen_t;
+            libc::sendto(self.0.as_raw_fd(), packet.as_ptr().cast(), packet.len(), 0, at, len)
+        };
+        usize::try_from(sent).is_ok_and(|n| n == packet.len())
+    }
+}
+
+/// Sees every IP packet that arrives for a host of its namespace, on whichever interface.
+pub(crate) struct Arrivals(OwnedFd);
+
+impl Arrivals {
+    /// Listen in this thread's namespace.
+    ///
+    /// # Errors
+    /// No right to.
+    pub(crate) fn open() -> io::Result<Self> {
+        let protocol = c_int::from((libc::ETH_P_IP as u16).to_be());
+        let fd = socket(libc::AF_PACKET, libc::SOCK_DGRAM, protocol)?;
+        set(&fd, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &(1 as c_int))?;
+        set(&fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &QUEUE)?;
+        Ok(Self(fd))
+    }
+
+    /// The next packet, from its IP header on; `None`: none waits.
+    pub(crate) fn next<'a>(&self, memory: &'a mut [u8]) -> Option<&'a [u8]> {
+        // SAFETY: at most the buffer's length is written into it.
+        let n = unsafe {
+            libc::recv(self.0.as_raw_fd(), memory.as_mut_ptr().cast(), memory.len(), libc::MSG_DONTWAIT)
+        };
+        memory.get(..usize::try_from(n).ok()?)
+    }
+}
+
+impl std::os::fd::AsFd for Arrivals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// Word that some interface of this network namespace changed.
 pub(super) struct LinkNews(OwnedFd);
 
@@ -336,7 +406,7 @@ impl std::os::fd::AsFd for LinkNews {
 }
 
 /// Wait until one of them can be read (or has an error to tell), at most that long. Which ones can.
-pub(super) fn wait(fds: &[BorrowedFd<'_>], at_most: Option<Duration>) -> Vec<bool> {
+pub(crate) fn wait(fds: &[BorrowedFd<'_>], at_most: Option<Duration>) -> Vec<bool> {
     let ask = |fd: &BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let mut asked: Vec<libc::pollfd> = fds.iter().map(ask).collect();
     let span = at_most.map(|d| libc::timespec {
