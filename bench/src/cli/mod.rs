@@ -4,6 +4,7 @@
 mod attach;
 mod bench;
 mod esp;
+mod explain;
 mod failover;
 mod interrupt;
 mod lines;
@@ -70,6 +71,8 @@ enum Verb {
     Decap(esp::Arguments),
     /// Run one router on real interfaces, against whatever speaks there
     Attach(Box<attach::Arguments>),
+    /// Tell from captures of a failover who said what when, and when each direction of ESP was silent
+    Explain(explain::Arguments),
     /// Measure what a packet costs on one core, by transform, engine, size and direction
     Bench(Box<bench::Arguments>),
     /// Print the JSON schema of a command's output, or the list of causes of loss
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Encap(arguments)) => esp::run(&arguments, esp::Verb::Encap),
         Some(Verb::Decap(arguments)) => esp::run(&arguments, esp::Verb::Decap),
         Some(Verb::Attach(arguments)) => attach::run(&arguments),
+        Some(Verb::Explain(arguments)) => explain::run(&arguments),
         Some(Verb::Bench(arguments)) => bench::run(&arguments),
         Some(Verb::Schema(arguments)) => schema::run(&arguments),
         None => failover::run(&before),

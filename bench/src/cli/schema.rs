@@ -23,6 +23,9 @@ enum Name {
     /// `espalier.attach/1`, of attach
     #[value(alias = "espalier.attach/1")]
     Attach,
+    /// `espalier.explain/1`, of explain
+    #[value(alias = "espalier.explain/1")]
+    Explain,
     /// The causes of loss and what each means
     Causes,
 }
@@ -38,6 +41,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Name::Failover => schema(&schemars::schema_for!(Document<'_>)),
         Name::Bench => schema(&schemars::schema_for!(crate::report::bench::Document)),
         Name::Attach => schema(&schemars::schema_for!(crate::report::attach::Document)),
+        Name::Explain => schema(&schemars::schema_for!(crate::report::explain::Document)),
         Name::Causes => {
             let mut text = String::new();
             for cause in Cause::ALL {

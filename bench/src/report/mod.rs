@@ -4,6 +4,7 @@ pub mod attach;
 pub mod bench;
 pub mod compare;
 pub mod document;
+pub mod explain;
 pub mod require;
 pub mod seeds;
 pub mod text;

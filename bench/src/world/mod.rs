@@ -285,6 +285,7 @@ impl World {
             }
         }
         if let Some(n) = self.nodes.get_mut(node) {
+            n.watch_traffic(now);
             n.look_ahead();
         }
     }

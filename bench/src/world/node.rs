@@ -11,7 +11,7 @@ use espalier_dataplane::fate;
 use espalier_dataplane::worker::{Config, Worker};
 use espalier_wire::plane::{Command, Direction, PolicyId, Rule, RuleAction, Selector};
 use espalier_wire::random::Random;
-use espalier_wire::{IfIndex, Instant, Mac, Spi};
+use espalier_wire::{Duration, IfIndex, Instant, Mac, Spi};
 
 use crate::measure::ledger::PacketId;
 
@@ -44,8 +44,9 @@ pub struct Node {
     control_deadline: Option<Instant>,
     protected: BTreeMap<IfIndex, Vec<Rule>>,
     accepted: BTreeMap<Spi, Vec<u64>>,
-    /// Whose each SA is, and how many packets it had when [`Node::tell_traffic`] last looked.
+    /// Whose each SA is, and how many packets it had when [`Node::watch_traffic`] last looked.
     counted: BTreeMap<(bool, Spi), (PolicyId, u64)>,
+    looked: Instant,
 }
 
 impl Node {
@@ -68,6 +69,7 @@ impl Node {
             protected: BTreeMap::new(),
             accepted: BTreeMap::new(),
             counted: BTreeMap::new(),
+            looked: Instant::ZERO,
             startup,
             profile,
             random,
@@ -156,7 +158,7 @@ impl Node {
         self.worker.command(now, command).map_err(|e| format!("{}: {e}", self.name))
     }
 
-    /// Keep what [`Node::tell_traffic`] compares with: of an SA that takes another's place, nothing has passed yet.
+    /// Keep what [`Node::watch_traffic`] compares with: of an SA that takes another's place, nothing has passed yet.
     fn count(&mut self, command: &Command) {
         match command {
             Command::InstallInbound { sa, policy } => {
@@ -177,8 +179,12 @@ impl Node {
     }
 
     /// Tell the control plane which policies' peers were sent to, and heard from, since the last look: what keepalives
-    /// on demand live by.
-    pub fn tell_traffic(&mut self, now: Instant) {
+    /// on demand live by. Looks only once in a while, so that it may be called whenever something happens.
+    pub fn watch_traffic(&mut self, now: Instant) {
+        if self.counted.is_empty() || now - self.looked < LOOK_EVERY {
+            return;
+        }
+        self.looked = now;
         let mut passed = Vec::new();
         for (direction, spi, counters) in self.worker.counters().sas {
             let outbound = direction == Direction::Outbound;
@@ -216,6 +222,9 @@ impl Node {
         first
     }
 }
+
+/// How often the SAs' counters are looked at for signs of the peers' life.
+const LOOK_EVERY: Duration = Duration::from_ms(500);
 
 /// The addresses of a simulated router's interfaces: locally administered, and readable in a capture: "ESP", the
 /// router, the interface.

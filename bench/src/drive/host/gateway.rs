@@ -13,7 +13,7 @@ use espalier_wire::cause::CauseCounts;
 use espalier_wire::ether;
 use espalier_wire::plane::{Command, SaSpec};
 use espalier_wire::random::Random;
-use espalier_wire::{Duration, IfIndex, Instant, Mac};
+use espalier_wire::{IfIndex, Instant, Mac};
 
 use super::port::Port;
 use super::socket::Received;
@@ -24,8 +24,6 @@ use crate::world::node::{Node, macs};
 
 /// Events kept for the report; a router that runs for months says more.
 const EVENTS: usize = 100_000;
-/// How often the SAs' counters are looked at for signs of the peers' life.
-const COUNT_EVERY: Duration = Duration::from_ms(500);
 /// Bytes of Ethernet header before a punted packet.
 const ETHERNET: usize = ether::HEADER_LEN;
 
@@ -37,7 +35,6 @@ pub(super) struct Gateway<'a> {
     batch: Vec<Frame>,
     spare: fate::Output,
     started: Instant,
-    counted: Instant,
     say: &'a mut dyn FnMut(Said<'_>),
     events: Vec<(Instant, Event)>,
     events_left_out: u64,
@@ -72,7 +69,6 @@ impl<'a> Gateway<'a> {
             batch: Vec::new(),
             spare: fate::Output::default(),
             started: when.0,
-            counted: when.0,
             say,
             events: Vec::new(),
             events_left_out: 0,
@@ -116,10 +112,7 @@ impl<'a> Gateway<'a> {
     }
 
     pub(super) fn timers(&mut self, now: Instant) {
-        if now - self.counted >= COUNT_EVERY {
-            self.counted = now;
-            self.node.tell_traffic(now);
-        }
+        self.node.watch_traffic(now);
         self.node.timers(now);
         self.settle(now);
     }
