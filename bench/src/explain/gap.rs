@@ -52,16 +52,16 @@ pub(super) fn gaps(flows: &Flows, events: &[Event]) -> Vec<Gap> {
 /// The first takeover, announcement and beginning of IKE in the gap, and the last quick mode's end.
 fn parts(from: Instant, to: Instant, events: &[Event]) -> Vec<Part> {
     let within = || events.iter().filter(|e| from < e.at && e.at <= to);
-    let first = |m: Milestone| within().find(|e| e.milestone == Some(m)).map(|e| (e.at, m.part()));
+    let first = |m: Milestone| within().find(|e| e.milestone == Some(m)).map(|e| (e.at, m));
     let up = within().filter(|e| e.milestone == Some(Milestone::SaUp)).last();
-    let mut marks: Vec<(Instant, &'static str)> =
+    let mut marks: Vec<(Instant, Milestone)> =
         [Milestone::Active, Milestone::Announced, Milestone::IkeBegins]
             .into_iter()
             .filter_map(first)
             .collect();
-    marks.extend(up.map(|e| (e.at, Milestone::SaUp.part())));
+    marks.extend(up.map(|e| (e.at, Milestone::SaUp)));
     marks.sort_unstable();
-    marks.push((to, "first-packet"));
+    let marks = marks.into_iter().map(|(at, m)| (at, m.part())).chain([(to, "first-packet")]);
     let mut last = from;
     let mut parts = Vec::new();
     for (at, part) in marks {

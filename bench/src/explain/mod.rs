@@ -1,6 +1,7 @@
 //! What captures of a failover tell: who said what when (HSRP, VRRP, ARP, IKE, OSPF), and when each direction of ESP was
 //! silent, by SPI and sequence number. The same parsers as the routers', somebody else's network; no keys are needed, and
-//! nothing that is encrypted is guessed at.
+//! nothing that is encrypted is guessed at. Silence is that of the wire where it was captured: what a sender goes on
+//! sending into the dark is not silent there.
 
 mod esp;
 mod gap;
@@ -40,17 +41,17 @@ pub struct Event {
     pub text: String,
 }
 
-/// What an event may end: a part of a gap.
+/// What an event may end: a part of a gap. In the order in which they follow from each other, for those of one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Milestone {
     /// Another router became active.
     Active,
+    /// A route was announced.
+    Announced,
     /// The first message of a phase 1.
     IkeBegins,
     /// The last message of a quick mode.
     SaUp,
-    /// A route was announced.
-    Announced,
 }
 
 impl Milestone {

@@ -10,17 +10,16 @@ use crate::scenario::{Changes, Scenario};
 fn a_failover_is_told_as_it_was() {
     let dir = std::env::temp_dir().join(format!("espalier-explain-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
-    let set = ["duration=150s", "traffic.inside-to-remote.start=100s", "traffic.remote-to-inside.start=100s"];
-    let changes = Changes { set: set.map(str::to_owned).into(), ..Changes::default() };
-    let scenario = Scenario::load("hsrp-ipsec", &changes).unwrap();
-    let scenario = Scenario { faults: scenario.faults.into_iter().take(1).collect(), ..scenario };
+    let scenario = Scenario::load("hsrp-ipsec", &Changes::default()).unwrap();
     let run = simulated::run(&scenario, Options { out: Some(&dir), ..Options::default() }).unwrap();
     let paths: Vec<PathBuf> = ["outside", "inside"].map(|s| dir.join(format!("{s}.pcapng"))).into();
     let story = read(&paths).unwrap();
     let figures = crate::measure::figures::Figures::of(&run);
     let flow = figures.flows.iter().find(|f| f.name == "inside-to-remote").unwrap();
     let tbm = flow.outages.iter().filter_map(|o| o.tbm_s).fold(0.0, f64::max);
-    assert_eq!(story.gaps.len(), 2, "one of each direction: {:#?}", story.gaps);
+    // The other direction's packets went on, to a virtual address that nobody answered for.
+    assert_eq!(story.gaps.len(), 1, "{:#?}", story.gaps);
+    assert_eq!(story.gaps[0].ends.0, Ipv4Addr::new(172, 16, 172, 53));
     for gap in &story.gaps {
         let length = (gap.to - gap.from).as_s();
         assert!((length - tbm).abs() < 0.2, "{length} s seen, {tbm} s measured");
@@ -31,7 +30,7 @@ fn a_failover_is_told_as_it_was() {
     }
     let told = |text: &str| story.events.iter().any(|e| e.text.contains(text));
     assert!(told("group 1: 172.16.172.54 is Active (was Standby)"), "{:#?}", story.events);
-    assert!(told("group 1: 172.16.172.52 is heard no more") && told("announces 20.1.1.0/24 (E2)"));
+    assert!(told("group 1: 172.16.172.52 is heard again after") && told("announces 20.1.1.0/24 (E2)"));
     assert!(told("172.16.172.53 is at 00:00:0c:07:ac:01") && told("is over: new SAs"));
     assert!(story.sas.len() >= 4 && story.cut.is_empty());
     std::fs::remove_dir_all(dir).unwrap();
