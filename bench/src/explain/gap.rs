@@ -53,7 +53,7 @@ pub(super) fn gaps(flows: &Flows, events: &[Event]) -> Vec<Gap> {
 fn parts(from: Instant, to: Instant, events: &[Event]) -> Vec<Part> {
     let within = || events.iter().filter(|e| from < e.at && e.at <= to);
     let first = |m: Milestone| within().find(|e| e.milestone == Some(m)).map(|e| (e.at, m));
-    let up = within().filter(|e| e.milestone == Some(Milestone::SaUp)).last();
+    let up = within().rfind(|e| e.milestone == Some(Milestone::SaUp));
     let mut marks: Vec<(Instant, Milestone)> =
         [Milestone::Active, Milestone::Announced, Milestone::IkeBegins]
             .into_iter()

@@ -246,7 +246,7 @@ pub fn run(
     let gateway = Gateway::new(startup, profile, random, ports, (clock.epoch, options.keys), say);
     let console = options.console.map(Console::on);
     let mut shows = options.shows;
-    shows.sort_by(|a, b| b.0.cmp(&a.0));
+    shows.sort_by_key(|show| std::cmp::Reverse(show.0));
     let (memory, length) = (Received::new(), options.length);
     Run { clock, gateway, signals, news, console, memory, shows, length }.through()
 }
