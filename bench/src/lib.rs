@@ -3,6 +3,7 @@
 pub mod capture;
 pub mod cli;
 pub mod drive;
+pub mod explain;
 pub mod manifest;
 pub mod measure;
 pub mod place;

@@ -1,9 +1,13 @@
 //! What the tests beside this crate share: where things are, scratch folders, SA files, captures read whole, and how a
 //! test says that a peer is missing.
 
+pub mod attached;
+pub mod charon;
 pub mod conformance;
+pub mod frr;
 pub mod hsrp_lan;
 pub mod ike_wire;
+pub mod namespaces;
 pub mod network;
 pub mod ospf_wire;
 

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use espalier_control::event::{Level, Source};
 use espalier_control::ios::{Exec, parse_exec};
 use espalier_wire::Instant;
 
+use super::lines::{Debug, clock, is_printed};
 use super::{Failure, print, report};
+use crate::drive::lab;
 use crate::drive::simulated::{self, Options};
 use crate::manifest::Manifest;
 use crate::measure::figures::Figures;
@@ -17,6 +18,7 @@ use crate::measure::recording::Recording;
 use crate::report::document::{Answer, Document, SCHEMA};
 use crate::report::html;
 use crate::report::json;
+use crate::report::prediction;
 use crate::report::require::Requirement;
 use crate::report::seeds::Runs;
 use crate::report::text;
@@ -29,6 +31,9 @@ use crate::wireshark;
 enum Drive {
     /// Virtual time, one thread: the same seed gives the same bytes
     Simulated,
+    /// Real interfaces in network namespaces of this machine, with FRR and strongSwan as the other routers; as root,
+    /// as long as the scenario lasts
+    Host,
 }
 
 /// The same by the clock's name.
@@ -36,17 +41,6 @@ enum Drive {
 enum Clock {
     /// As `--drive simulated`
     Virtual,
-}
-
-/// What `--debug` prints as it happens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Debug {
-    Standby,
-    Isakmp,
-    Ipsec,
-    Ospf,
-    Track,
-    Arp,
 }
 
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -154,7 +148,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             )));
         }
     }
-    let out = folder(arguments, &scenario)?;
+    let out = if arguments.drive == Some(Drive::Host) { None } else { folder(arguments, &scenario)? };
+    if arguments.drive == Some(Drive::Host) {
+        return live(arguments, &scenario, &requirements);
+    }
     let recording = simulated::run(&scenario, Options { shows, out: out.as_deref() })
         .map_err(|e| Failure::Input(e.to_string()))?;
     let figures = Figures::of(&recording);
@@ -164,6 +161,38 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let runs = arguments.seeds.map(|_| Runs::of(&all));
     finish(arguments, &recording, &all, runs, out.as_deref(), &requirements)
+}
+
+/// The same scenario in virtual time and for real, one beside the other.
+fn live(arguments: &Arguments, scenario: &Scenario, requirements: &[Requirement]) -> Result<(), Failure> {
+    let unfit = [
+        (arguments.seeds.is_some(), "--seeds"),
+        (!arguments.show.is_empty(), "--show"),
+        (arguments.out.is_some(), "--out"),
+    ];
+    if let Some((_, option)) = unfit.iter().find(|(given, _)| *given) {
+        return Err(Failure::Input(format!("--drive host does not know {option}")));
+    }
+    let input = |e: &dyn std::fmt::Display| Failure::Input(e.to_string());
+    let predicted = simulated::run(scenario, Options::default()).map_err(|e| input(&e))?;
+    let predicted = Figures::of(&predicted);
+    let recording = lab::run(scenario).map_err(|e| input(&e))?;
+    let figures = Figures::of(&recording);
+    let compared = prediction::compare(&predicted, &figures);
+    debug(arguments, &recording)?;
+    if arguments.json {
+        let manifest = Manifest::here(recording.clock, None);
+        let (shows, runs, prediction) = (Vec::new(), None, Some(compared));
+        let document = Document { schema: SCHEMA, figures: &figures, shows, runs, prediction, manifest };
+        let json = serde_json::to_string_pretty(&document).map_err(|e| Failure::Check(e.to_string()))?;
+        print(&(json + "\n"))?;
+    } else if !arguments.no_report {
+        let style = super::style();
+        print(&text::run(&recording, &figures, style))?;
+        print(&format!("\n{}", prediction::text(&compared)))?;
+    }
+    figures.check().map_err(Failure::Check)?;
+    requirements.iter().try_for_each(|r| r.check(&figures)).map_err(Failure::Check)
 }
 
 fn finish(
@@ -190,7 +219,7 @@ fn finish(
         }
     }
     let manifest = Manifest::here(recording.clock, Some(recording.seed));
-    let document = Document { schema: SCHEMA, figures, shows, runs, manifest };
+    let document = Document { schema: SCHEMA, figures, shows, runs, prediction: None, manifest };
     let json = json::text(&document).map_err(|e| Failure::Check(e.to_string()))?;
     if let Some(dir) = out {
         keep(dir, &json, recording)?;
@@ -293,26 +322,11 @@ fn debug(arguments: &Arguments, recording: &Recording) -> Result<(), Failure> {
     if arguments.debug.is_empty() {
         return Ok(());
     }
-    let wanted = |source: Source| {
-        arguments.debug.iter().any(|debug| match debug {
-            Debug::Standby => source == Source::Hsrp,
-            Debug::Isakmp => source == Source::Ike,
-            Debug::Ipsec => matches!(source, Source::Ipsec | Source::Rri),
-            Debug::Ospf => source == Source::Ospf,
-            Debug::Track => source == Source::Track,
-            Debug::Arp => source == Source::Arp,
-        })
-    };
     let mut lines = String::new();
     for e in &recording.events {
-        let printed = match e.event.level {
-            Level::Syslog => true,
-            Level::Debug => wanted(e.event.source),
-            Level::Report => false,
-        };
-        if printed {
+        if is_printed(&e.event, &arguments.debug) {
             let name = recording.nodes.get(usize::from(e.node.0)).map_or("", String::as_str);
-            lines.push_str(&format!("{name}: {}: {}\n", clock(e.at), e.event.text));
+            lines.push_str(&format!("{name}: {}: {}\n", clock(e.at - Instant::ZERO), e.event.text));
         }
     }
     if arguments.json {
@@ -320,11 +334,4 @@ fn debug(arguments: &Arguments, recording: &Recording) -> Result<(), Failure> {
         return Ok(());
     }
     print(&lines)
-}
-
-/// As a router without a clock prints it: `*Mar  1 00:02:00.000`.
-fn clock(at: Instant) -> String {
-    let ms = at.as_ns() / 1_000_000;
-    let (s, ms) = (ms / 1000, ms % 1000);
-    format!("*Mar {:2} {:02}:{:02}:{:02}.{ms:03}", 1 + s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60)
 }

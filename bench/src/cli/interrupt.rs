@@ -12,6 +12,7 @@ pub(super) fn watch() {
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             let _held = remove_unfinished();
+            crate::drive::lab::namespaces::remove_all();
             signal_hook::low_level::exit(128 + signal);
         }
     });

@@ -1,15 +1,18 @@
 //! The command line: one file a subcommand. All is checked before anything runs; a mistake is one line on standard
 //! error and exit code 2.
 
+mod attach;
 mod bench;
 mod check;
 mod compare;
 mod cores;
 mod esp;
+mod explain;
 mod failover;
 mod generate;
 mod interrupt;
 mod kinds;
+mod lines;
 mod new;
 mod profile;
 mod report;
@@ -32,6 +35,8 @@ pub enum Failure {
     Input(String),
     /// The run ended, but its own check failed: exit code 1.
     Check(String),
+    /// Ctrl-C ended what it could end in good order: exit code 130.
+    Interrupted,
     /// Whoever read our output has gone: nobody to tell.
     Closed,
 }
@@ -56,6 +61,7 @@ impl From<io::Error> for Failure {
     espalier --set 'config.7204VXR-*.FastEthernet0/0=standby 1 timers 1 4'\n  \
     espalier --out run && WIRESHARK_CONFIG_DIR=run/keys tshark -r run/outside.pcapng\n  \
     espalier bench --transform des-md5,aes128-gcm --size 64,imix\n  \
+    espalier attach 7204VXR-1.cfg --bind FastEthernet0/0=veth0 --console --debug standby\n  \
     espalier encap --sa sa.toml in.pcap -o out.pcap"
 )]
 struct Arguments {
@@ -75,6 +81,10 @@ enum Verb {
     Encap(esp::Arguments),
     /// Open the ESP packets of a capture
     Decap(esp::Arguments),
+    /// Run one router on real interfaces, against whatever speaks there
+    Attach(Box<attach::Arguments>),
+    /// Tell from captures of a failover who said what when, and when each direction of ESP was silent
+    Explain(explain::Arguments),
     /// Measure what a packet costs on one core, by transform, engine, size and direction
     Bench(Box<bench::Arguments>),
     /// Put transforms side by side: latency and loss as the offered load grows
@@ -108,7 +118,10 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    interrupt::watch();
+    // A router on real interfaces ends in good order instead.
+    if !matches!(arguments.verb, Some(Verb::Attach(_))) {
+        interrupt::watch();
+    }
     let before = arguments.failover;
     if !before.is_empty() && !matches!(arguments.verb, None | Some(Verb::Failover(_))) {
         return say(2, "options before the verb belong to failover");
@@ -118,6 +131,8 @@ pub fn main() -> ExitCode {
         Some(Verb::Scenarios(arguments)) => scenarios::run(&arguments),
         Some(Verb::Encap(arguments)) => esp::run(&arguments, esp::Verb::Encap),
         Some(Verb::Decap(arguments)) => esp::run(&arguments, esp::Verb::Decap),
+        Some(Verb::Attach(arguments)) => attach::run(&arguments),
+        Some(Verb::Explain(arguments)) => explain::run(&arguments),
         Some(Verb::Bench(arguments)) => bench::run(&arguments),
         Some(Verb::Compare(arguments)) => compare::run(&arguments),
         Some(Verb::Cores(arguments)) => cores::run(&arguments),
@@ -133,6 +148,7 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(()) | Err(Failure::Closed) => ExitCode::SUCCESS,
+        Err(Failure::Interrupted) => ExitCode::from(130),
         Err(Failure::Check(message)) => say(1, &message),
         Err(Failure::Input(message)) => say(2, &message),
     }

@@ -32,6 +32,12 @@ enum Name {
     /// `espalier.sweep/1`, of sweep
     #[value(alias = "espalier.sweep/1")]
     Sweep,
+    /// `espalier.attach/1`, of attach
+    #[value(alias = "espalier.attach/1")]
+    Attach,
+    /// `espalier.explain/1`, of explain
+    #[value(alias = "espalier.explain/1")]
+    Explain,
     /// The causes of loss and what each means
     Causes,
 }
@@ -50,6 +56,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Name::Cores => schema(&schemars::schema_for!(crate::report::cores::Document)),
         Name::Profile => schema(&schemars::schema_for!(crate::report::profile::Document)),
         Name::Sweep => schema(&schemars::schema_for!(crate::report::sweep::Document)),
+        Name::Attach => schema(&schemars::schema_for!(crate::report::attach::Document)),
+        Name::Explain => schema(&schemars::schema_for!(crate::report::explain::Document)),
         Name::Causes => {
             let mut text = String::new();
             for cause in Cause::ALL {

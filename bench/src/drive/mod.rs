@@ -1,6 +1,8 @@
 //! Who tells the world the time, and which core a thread runs on. Beside this only what measures throughput reads a clock.
 
 pub mod counters;
+pub mod host;
+pub mod lab;
 pub mod layout;
 pub mod pin;
 pub mod simulated;

@@ -1,17 +1,15 @@
 //! Virtual time: an event heap and a seed on one thread. The same seed gives the same bytes.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap};
-use std::net::Ipv4Addr;
-use std::path;
+use std::collections::BinaryHeap;
+use std::path::Path;
 
 use espalier_control::ios::Exec;
 use espalier_wire::random::Random;
 use espalier_wire::{Duration, Instant};
 
 use crate::measure::recording::Recording;
-use crate::measure::topology::Path;
-use crate::scenario::{Endpoint, Scenario, TrafficSpec};
+use crate::scenario::Scenario;
 use crate::world::segment::FIRST_BOOTS;
 use crate::world::{Error, Later, World};
 
@@ -21,7 +19,7 @@ pub struct Options<'a> {
     /// When, which router, and the `show` command as typed and as understood.
     pub shows: Vec<(Instant, String, String, Exec)>,
     /// Where `SEGMENT.pcapng` of each segment goes.
-    pub out: Option<&'a path::Path>,
+    pub out: Option<&'a Path>,
 }
 
 /// In the heap: the earliest first, and of equals the one that was put in first.
@@ -170,8 +168,8 @@ impl Run<'_> {
             routers: world.routers(),
             attached: world.attached(),
             interfaces: world.interfaces(),
-            paths: paths(self.scenario),
-            destinations: destinations(self.scenario, &world),
+            paths: crate::world::paths(self.scenario),
+            destinations: crate::world::destinations(self.scenario, &world.sources),
             skipped: world.sources.iter().map(|s| s.skipped).sum(),
             ledger: world.ledger,
             faults: world.struck,
@@ -179,21 +177,8 @@ impl Run<'_> {
             shows: world.shown,
             sas: world.sas,
             ike_keys: world.ike_keys,
-            digest,
+            digest: Some(digest),
             violations: world.violations,
         })
     }
-}
-
-/// Where each traffic begins and ends, as the scenario writes it.
-fn paths(scenario: &Scenario) -> Vec<Path> {
-    let end = |e: &Endpoint| format!("{}:{}", e.router, e.interface);
-    let path = |t: &TrafficSpec| Path { traffic: t.name.clone(), from: end(&t.from), to: end(&t.to) };
-    scenario.traffic.iter().map(path).collect()
-}
-
-/// Where each flow goes: the traffic's own end, and its beginning for answers.
-fn destinations(scenario: &Scenario, world: &World) -> BTreeMap<String, Ipv4Addr> {
-    let ends = scenario.traffic.iter().zip(&world.sources);
-    ends.flat_map(|(t, s)| [(t.name.clone(), s.to.1), (format!("{}/reply", t.name), s.from.1)]).collect()
 }

@@ -49,7 +49,8 @@ pub struct Figures {
     pub rekeys: Vec<rekeys::Rekey>,
     /// Route convergence after each fault, router by router (RFC 6412).
     pub convergence: Vec<phases::Convergence>,
-    /// SHA-256 over every frame of the run.
+    /// SHA-256 over every frame of the run, in virtual time.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub digest: String,
     /// Packets of captures that were left out: no IPv4.
     #[serde(skip_serializing_if = "is_zero")]
@@ -199,7 +200,7 @@ impl Figures {
             phases: phases::phases(run),
             rekeys: rekeys::rekeys(run),
             convergence: phases::convergence(run),
-            digest: run.digest.iter().map(|b| format!("{b:02x}")).collect(),
+            digest: run.digest.iter().flatten().map(|b| format!("{b:02x}")).collect(),
             skipped: run.skipped,
             violations: run.violations.clone(),
         }

@@ -197,10 +197,15 @@ impl Ledger {
 
     /// The run is over: what neither arrived nor ended anywhere was still under way, at `node`.
     pub fn close(&mut self, node: NodeId) {
+        self.close_as(node, Cause::EndOfRun);
+    }
+
+    /// The run is over: what neither arrived nor ended anywhere is lost to `cause`, at `node`.
+    pub fn close_as(&mut self, node: NodeId, cause: Cause) {
         let open = |r: &&mut Record| r.offered != NEVER && r.delivered == NEVER && r.rank == 0;
         for record in self.flows.iter_mut().flat_map(|f| &mut f.records).filter(open) {
-            (record.place, record.cause) = (node.0, Cause::EndOfRun as u8);
-            record.rank = rank(Cause::EndOfRun);
+            (record.place, record.cause) = (node.0, cause as u8);
+            record.rank = rank(cause);
         }
     }
 }

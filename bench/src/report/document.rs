@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::prediction::Compared;
 use super::seeds::Runs;
 use crate::manifest::Manifest;
 use crate::measure::figures::Figures;
@@ -25,6 +26,9 @@ pub struct Document<'a> {
     /// With `--seeds`: the spread over all runs. The figures above are the first run's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runs: Option<Runs>,
+    /// With `--drive host`: the outages of virtual time beside the real ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<Vec<Compared>>,
     /// Under which conditions.
     pub manifest: Manifest,
 }

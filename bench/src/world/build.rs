@@ -27,7 +27,7 @@ pub(super) fn world(scenario: &Scenario, out: Option<&Path>) -> Result<World, Er
     let nodes = nodes(scenario, &random)?;
     let (nodes, segments) = attach(scenario, nodes, &random)?;
     check_faults(scenario, &nodes)?;
-    let sources = sources(scenario, &nodes, &random)?;
+    let sources = sources(scenario, &nodes, random.fork("traffic").u64())?;
     let names: Vec<String> = scenario.traffic.iter().map(|t| t.name.clone()).collect();
     let mut world = World {
         ledger: Ledger::new(&names),
@@ -62,7 +62,8 @@ fn nodes(scenario: &Scenario, random: &Random) -> Result<Vec<Node>, Error> {
         espalier_control::router::check(&parsed.config).map_err(Error::Configuration)?;
         let profile = spec.profile.parse().map_err(|e| spec.at.says(format!("{e}")))?;
         let random = random.fork("router").fork(&spec.name);
-        nodes.push(Node::new(&spec.name, number as u8, parsed.config, profile, random));
+        let macs = super::node::macs(number as u8, parsed.config.interfaces.len());
+        nodes.push(Node::new(&spec.name, macs, parsed.config, profile, random));
     }
     Ok(nodes)
 }
@@ -121,7 +122,13 @@ fn find(nodes: &[Node], end: &Endpoint) -> Result<(usize, IfIndex), Mistake> {
     Ok((node, index))
 }
 
-fn sources(scenario: &Scenario, nodes: &[Node], random: &Random) -> Result<Vec<Source>, Mistake> {
+/// The traffic alone, its packets' bytes from another secret than the scenario's seed.
+pub(super) fn traffic(scenario: &Scenario, secret: u64) -> Result<Vec<Source>, Error> {
+    let nodes = nodes(scenario, &Random::from_seed(scenario.seed))?;
+    Ok(sources(scenario, &nodes, secret)?)
+}
+
+fn sources(scenario: &Scenario, nodes: &[Node], seed: u64) -> Result<Vec<Source>, Mistake> {
     let address = |end: &Endpoint| {
         let (node, iface) = find(nodes, end)?;
         let of = |config: &Config| config.interface_at(iface)?.address;
@@ -131,7 +138,6 @@ fn sources(scenario: &Scenario, nodes: &[Node], random: &Random) -> Result<Vec<S
         }
     };
     let stop = Instant::ZERO + scenario.duration.saturating_sub(DRAIN);
-    let seed = random.fork("traffic").u64();
     let mut sources = Vec::new();
     for (number, spec) in scenario.traffic.iter().enumerate() {
         let Ok(number) = u16::try_from(number) else { return Err(spec.at.says("too many traffics")) };

@@ -10,6 +10,7 @@
 //! The world has no clock: whoever drives it says what time it is, and carries what is [`Later`] until then.
 
 mod build;
+mod ends;
 mod fault;
 pub mod node;
 pub mod segment;
@@ -18,7 +19,9 @@ mod tap;
 mod tests;
 pub mod traffic;
 
+use std::collections::BTreeMap;
 use std::mem;
+use std::net::Ipv4Addr;
 
 use espalier_control::event::Event;
 use espalier_control::ios::{Diagnostic, Exec};
@@ -38,6 +41,7 @@ use crate::measure::topology::InterfaceFigure;
 use crate::place::Mistake;
 use crate::scenario::Scenario;
 use crate::wireshark::IkeKey;
+pub use ends::{destinations, paths};
 use node::Node;
 use segment::{Passage, Segment};
 use tap::Tap;
@@ -289,6 +293,7 @@ impl World {
             }
         }
         if let Some(n) = self.nodes.get_mut(node) {
+            n.watch_traffic(now);
             n.look_ahead();
         }
     }
@@ -470,6 +475,14 @@ impl World {
         let tap = mem::replace(&mut self.tap, Tap::deaf());
         Ok(tap.finish()?)
     }
+}
+
+/// The traffic of a scenario whose world could be built, its packets' bytes from `secret`.
+///
+/// # Errors
+/// As of [`World::new`].
+pub fn sources(scenario: &Scenario, secret: u64) -> Result<Vec<Source>, Error> {
+    build::traffic(scenario, secret)
 }
 
 /// SPI and sequence number, when a frame carries a whole ESP packet.

@@ -9,9 +9,9 @@ use espalier_control::router::{self, Input, Router};
 use espalier_dataplane::crypto::Choice;
 use espalier_dataplane::fate;
 use espalier_dataplane::worker::{Config, Worker};
-use espalier_wire::plane::{Command, Rule, RuleAction, Selector};
+use espalier_wire::plane::{Command, Direction, PolicyId, Rule, RuleAction, Selector};
 use espalier_wire::random::Random;
-use espalier_wire::{IfIndex, Instant, Mac, Spi};
+use espalier_wire::{Duration, IfIndex, Instant, Mac, Spi};
 
 use crate::measure::ledger::PacketId;
 use crate::measure::topology::InterfaceFigure;
@@ -45,6 +45,9 @@ pub struct Node {
     control_deadline: Option<Instant>,
     protected: BTreeMap<IfIndex, Vec<Rule>>,
     accepted: BTreeMap<Spi, Vec<u64>>,
+    /// Whose each SA is, and how many packets it had when [`Node::watch_traffic`] last looked.
+    counted: BTreeMap<(bool, Spi), (PolicyId, u64)>,
+    looked: Instant,
 }
 
 fn virtual_address(group: &ios::model::StandbyGroup) -> Option<String> {
@@ -65,11 +68,9 @@ impl Node {
         self.startup.interfaces.iter().map(one).collect()
     }
 
-    /// A router that is off. `number` makes its MAC addresses.
-    pub fn new(name: &str, number: u8, startup: ios::Config, profile: Profile, random: Random) -> Self {
+    /// A router that is off; `macs` are the addresses of its interfaces.
+    pub fn new(name: &str, macs: Vec<Mac>, startup: ios::Config, profile: Profile, random: Random) -> Self {
         let interfaces = startup.interfaces.len();
-        // Locally administered, and readable in a capture: "ESP", the router, the interface.
-        let mac = |i: usize| Mac([0x02, b'E', b'S', b'P', number, i as u8]);
         Self {
             name: name.to_owned(),
             router: None,
@@ -80,11 +81,13 @@ impl Node {
             answering: None,
             spis: BTreeSet::new(),
             deadline: None,
-            macs: (0..interfaces).map(mac).collect(),
+            macs,
             boots: 0,
             control_deadline: None,
             protected: BTreeMap::new(),
             accepted: BTreeMap::new(),
+            counted: BTreeMap::new(),
+            looked: Instant::ZERO,
             startup,
             profile,
             random,
@@ -115,6 +118,7 @@ impl Node {
         self.spis.clear();
         self.protected.clear();
         self.accepted.clear();
+        self.counted.clear();
         (self.deadline, self.control_deadline) = (None, None);
     }
 
@@ -155,6 +159,7 @@ impl Node {
     /// # Errors
     /// What is wrong with the command.
     pub fn command(&mut self, now: Instant, command: Command) -> Result<(), String> {
+        self.count(&command);
         match &command {
             Command::InstallInbound { sa, .. } if !self.spis.insert(sa.spi) => {
                 return Err(format!("{}: a second inbound SA with SPI {}", self.name, sa.spi));
@@ -169,6 +174,48 @@ impl Node {
             _ => {}
         }
         self.worker.command(now, command).map_err(|e| format!("{}: {e}", self.name))
+    }
+
+    /// Keep what [`Node::watch_traffic`] compares with: of an SA that takes another's place, nothing has passed yet.
+    fn count(&mut self, command: &Command) {
+        match command {
+            Command::InstallInbound { sa, policy } => {
+                self.counted.insert((false, sa.spi), (*policy, 0));
+            }
+            Command::SwapOutbound { sa, policy } => {
+                self.counted.retain(|(outbound, _), (of, _)| !(*outbound && of == policy));
+                self.counted.insert((true, sa.spi), (*policy, 0));
+            }
+            Command::DropInbound { spi } => {
+                self.counted.remove(&(false, *spi));
+            }
+            Command::DropOutbound { spi, .. } => {
+                self.counted.remove(&(true, *spi));
+            }
+            _ => {}
+        }
+    }
+
+    /// Tell the control plane which policies' peers were sent to, and heard from, since the last look: what keepalives
+    /// on demand live by. Looks only once in a while, so that it may be called whenever something happens.
+    pub fn watch_traffic(&mut self, now: Instant) {
+        if self.counted.is_empty() || now - self.looked < LOOK_EVERY {
+            return;
+        }
+        self.looked = now;
+        let mut passed = Vec::new();
+        for (direction, spi, counters) in self.worker.counters().sas {
+            let outbound = direction == Direction::Outbound;
+            let Some((policy, before)) = self.counted.get_mut(&(outbound, spi)) else { continue };
+            if std::mem::replace(before, counters.packets) < counters.packets {
+                passed.push((*policy, outbound));
+            }
+        }
+        // What was heard last counts for more than what was sent: told last, it is the later of the two.
+        passed.sort_unstable_by_key(|(policy, outbound)| (!*outbound, *policy));
+        for (policy, outbound) in passed {
+            self.tell(now, Input::Traffic { policy, outbound });
+        }
     }
 
     /// Whether policy says that a packet with these ends must not leave by `iface` in clear. Rules that look at ports
@@ -192,6 +239,15 @@ impl Node {
         seen[word] |= bit;
         first
     }
+}
+
+/// How often the SAs' counters are looked at for signs of the peers' life.
+const LOOK_EVERY: Duration = Duration::from_ms(500);
+
+/// The addresses of a simulated router's interfaces: locally administered, and readable in a capture: "ESP", the
+/// router, the interface.
+pub fn macs(number: u8, interfaces: usize) -> Vec<Mac> {
+    (0..interfaces).map(|i| Mac([0x02, b'E', b'S', b'P', number, i as u8])).collect()
 }
 
 fn worker(profile: &Profile, random: Random) -> Worker {

@@ -40,6 +40,9 @@ struct Own {
     originated: Option<Instant>,
     /// When MinLSInterval is over and it is said.
     pending: Option<Instant>,
+    /// The highest sequence number that it is known to have had. Neighbours may still hold a flushed instance when it
+    /// is said anew: a lower number would not count with them.
+    sequence: Option<i32>,
 }
 
 /// All LSAs of ours.
@@ -191,13 +194,14 @@ impl Ospf {
         self.own.set_pending(key, None);
         let Some(own) = self.own.own.get_mut(&key) else { return };
         let Some(body) = own.wanted.clone() else { return };
-        let sequence = match self.lsdb.entry(&key).map(|e| e.header(self.now).sequence) {
+        let held = self.lsdb.entry(&key).map(|e| e.header(self.now).sequence);
+        let sequence = match held.max(own.sequence) {
             // The sequence numbers are used up: the old instance must be gone before they begin anew.
-            Some(MAX_SEQUENCE) => return self.age_out(key),
+            Some(MAX_SEQUENCE) if held.is_some() => return self.age_out(key),
+            None | Some(MAX_SEQUENCE) => INITIAL_SEQUENCE,
             Some(last) => last + 1,
-            None => INITIAL_SEQUENCE,
         };
-        own.originated = Some(self.now);
+        (own.originated, own.sequence) = (Some(self.now), Some(sequence));
         let lsa = Lsa::new(key, OPTIONS, sequence, &body);
         self.trace(Trace::Originated { header: lsa.header });
         self.install(lsa, body, None);
@@ -243,10 +247,11 @@ impl Ospf {
         }
     }
 
-    /// A dead LSA is out of the database. If it is wanted, its sequence numbers were used up and begin anew.
+    /// A dead LSA is out of the database. If it is wanted, its sequence numbers were used up and begin anew; or a
+    /// neighbour still had the flushed one of before.
     pub(super) fn removed(&mut self, key: LsaKey) {
         if self.own.own.get(&key).is_some_and(|own| own.wanted.is_some()) {
-            self.say(key);
+            self.say_when_allowed(key);
         }
     }
 
@@ -259,6 +264,8 @@ impl Ospf {
             return;
         }
         self.trace(Trace::Reclaimed { header });
+        let own = self.own.own.entry(key).or_default();
+        own.sequence = own.sequence.max(Some(header.sequence));
         if self.own.own.get(&key).is_some_and(|own| own.wanted.is_some()) {
             self.say_when_allowed(key);
         } else {

@@ -110,6 +110,8 @@ causes! {
     Misdelivered => "misdelivered",
     /// Arrived with other bytes than were offered.
     Corrupted => "corrupted",
+    /// Lost on a real network, where nobody saw it happen.
+    Unseen => "unseen",
     /// Still under way when the run ended.
     EndOfRun => "end-of-run",
 }

@@ -230,7 +230,7 @@ fn one(plan: &Plan, space: &Space, figure: &Figure, point: usize, seed: u64) -> 
     let scenario = match load(plan, space, point) {
         Ok(scenario) => Scenario { seed, ..scenario },
         Err(Failure::Input(why) | Failure::Check(why)) => return refused(why),
-        Err(Failure::Closed) => return refused("closed".to_owned()),
+        Err(Failure::Closed | Failure::Interrupted) => return refused("closed".to_owned()),
     };
     match simulated::run(&scenario, Options::default()) {
         Ok(recording) => Run::of(point, &Figures::brief(&recording), figure),

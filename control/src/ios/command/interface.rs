@@ -1,10 +1,12 @@
 //! The commands under `interface`, HSRP's left to `standby`.
 
-use espalier_wire::plane::DfBit;
+use espalier_wire::plane::{DfBit, Secret};
 
 use super::{Editor, Entry, Mode::Interface, entry, when};
 use crate::ios::matching::{Command, Done, Form};
-use crate::ios::model::{CryptoMapBinding, Duplex, InterfaceOspf, OspfNetworkType, Speed};
+use crate::ios::model::{
+    CryptoMapBinding, Duplex, InterfaceOspf, OspfAuthentication, OspfNetworkType, Speed,
+};
 
 pub(super) const COMMANDS: &[Entry] = &[
     entry(Interface, "description ~ <text:text>", description),
@@ -28,6 +30,9 @@ pub(super) const COMMANDS: &[Entry] = &[
     entry(Interface, "ip ospf priority ~ <priority:0-255>", ospf_priority),
     entry(Interface, "ip ospf network ~ { broadcast | point-to-point }", ospf_network),
     entry(Interface, "ip ospf mtu-ignore", ospf_mtu_ignore),
+    entry(Interface, "ip ospf authentication ~ [{ message-digest | null }]", ospf_authentication),
+    entry(Interface, "ip ospf authentication-key ~ [{ 0 | 7 }] <key:word>", ospf_password),
+    entry(Interface, "ip ospf message-digest-key <id:1-255> ~ md5 [{ 0 | 7 }] <key:word>", ospf_digest_key),
 ];
 
 fn description(editor: &mut Editor<'_>, command: &Command) -> Done {
@@ -176,5 +181,38 @@ fn ospf_network(editor: &mut Editor<'_>, command: &Command) -> Done {
 
 fn ospf_mtu_ignore(editor: &mut Editor<'_>, command: &Command) -> Done {
     ospf(editor, command)?.mtu_ignore = command.on();
+    Ok(())
+}
+
+fn ospf_authentication(editor: &mut Editor<'_>, command: &Command) -> Done {
+    let kind = command
+        .choice(&[("message-digest", OspfAuthentication::MessageDigest), ("null", OspfAuthentication::Null)]);
+    ospf(editor, command)?.authentication = command.on().then(|| kind.unwrap_or(OspfAuthentication::Simple));
+    Ok(())
+}
+
+/// A key in clear, of as many bytes as it may have at most: IOS cuts longer ones without a word, which nobody wants.
+fn clear_key(command: &Command, most: usize) -> Done<Secret> {
+    if command.has("7") {
+        return Err(command.error("", "an encrypted key cannot be read: give it in the clear"));
+    }
+    let key = command.word("key")?;
+    if key.len() > most {
+        return Err(command.error("key", format!("the key has more than {most} characters")));
+    }
+    Ok(Secret::new(key.as_bytes().to_vec()))
+}
+
+fn ospf_password(editor: &mut Editor<'_>, command: &Command) -> Done {
+    ospf(editor, command)?.password = when(command, || clear_key(command, 8))?;
+    Ok(())
+}
+
+fn ospf_digest_key(editor: &mut Editor<'_>, command: &Command) -> Done {
+    let id: u8 = command.value("id")?;
+    let key = when(command, || clear_key(command, 16))?;
+    let keys = &mut ospf(editor, command)?.digest_keys;
+    keys.retain(|(other, _)| *other != id);
+    keys.extend(key.map(|key| (id, key)));
     Ok(())
 }

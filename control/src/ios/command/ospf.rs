@@ -4,7 +4,9 @@ use espalier_wire::RouterId;
 
 use super::{At, Editor, Entry, Mode::Global, Mode::Ospf as Sub, entry, put, when};
 use crate::ios::matching::{Command, Done, Form};
-use crate::ios::model::{MetricType, Ospf, OspfNetwork, OspfTimers, Redistribute, RedistributeSource};
+use crate::ios::model::{
+    MetricType, Ospf, OspfAuthentication, OspfNetwork, OspfTimers, Redistribute, RedistributeSource,
+};
 
 pub(super) const COMMANDS: &[Entry] = &[
     entry(Global, "router ospf <process:1-65535>", open),
@@ -21,6 +23,7 @@ pub(super) const COMMANDS: &[Entry] = &[
     entry(Sub, "timers throttle spf ~ <start:1-600000> <hold:1-600000> <maximum:1-600000>", throttle),
     entry(Sub, "log-adjacency-changes ~ [detail]", log_adjacency_changes),
     entry(Sub, "auto-cost reference-bandwidth ~ <mbps:1-4294967>", reference),
+    entry(Sub, "area <area:area> authentication ~ [message-digest]", authentication),
     entry(Sub, "default-metric ~ <metric:1-16777214>", default_metric),
 ];
 
@@ -50,6 +53,19 @@ fn network(editor: &mut Editor<'_>, command: &Command) -> Done {
     };
     let same = |n: &OspfNetwork| (n.address, n.wildcard) == (network.address, network.wildcard);
     put(&mut editor.ospf(command)?.networks, same, command.on().then_some(network));
+    Ok(())
+}
+
+fn authentication(editor: &mut Editor<'_>, command: &Command) -> Done {
+    let area = command.value("area")?;
+    let all = &mut editor.ospf(command)?.authentication;
+    if command.on() {
+        let digest = command.has("message-digest");
+        let kind = if digest { OspfAuthentication::MessageDigest } else { OspfAuthentication::Simple };
+        all.insert(area, kind);
+    } else {
+        all.remove(&area);
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `interface …` and what stands under it. HSRP's part is in `standby`.
 
 use espalier_wire::Ipv4Prefix;
-use espalier_wire::plane::DfBit;
+use espalier_wire::plane::{DfBit, Secret};
 
 use super::{Area, InterfaceName, Standby};
 use crate::ios::text::Place;
@@ -97,8 +97,25 @@ pub struct InterfaceOspf {
     pub network: Option<OspfNetworkType>,
     /// `ip ospf mtu-ignore`.
     pub mtu_ignore: bool,
+    /// `ip ospf authentication`, over the area's.
+    pub authentication: Option<OspfAuthentication>,
+    /// `ip ospf authentication-key`: the password of simple authentication.
+    pub password: Option<Secret>,
+    /// `ip ospf message-digest-key N md5 KEY`, in order; the one configured last is used.
+    pub digest_keys: Vec<(u8, Secret)>,
     /// Where the last of these is set.
     pub place: Place,
+}
+
+/// `ip ospf authentication` and `area A authentication` (RFC 2328 appendix D).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OspfAuthentication {
+    /// `null`.
+    Null,
+    /// A password in clear.
+    Simple,
+    /// `message-digest`: keyed MD5.
+    MessageDigest,
 }
 
 /// `ip ospf network`.

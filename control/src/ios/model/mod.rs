@@ -20,7 +20,9 @@ pub use crypto::{
     CryptoMap, CryptoMapEntry, Ipsec, KilobyteLifetime, ReplayWindow, ReverseRoute, TransformMode,
     TransformSet,
 };
-pub use interface::{CryptoMapBinding, Duplex, Interface, InterfaceOspf, OspfNetworkType, Speed};
+pub use interface::{
+    CryptoMapBinding, Duplex, Interface, InterfaceOspf, OspfAuthentication, OspfNetworkType, Speed,
+};
 pub use isakmp::{
     Authentication, Encryption, Group, Hash, Identity, Isakmp, Keepalive, KeepaliveMode, Policy, PreSharedKey,
 };

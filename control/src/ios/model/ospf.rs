@@ -1,12 +1,13 @@
 //! `router ospf N` as configured (RFC 2328).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use espalier_wire::{Duration, RouterId};
 
-use super::InterfaceName;
+use super::{InterfaceName, OspfAuthentication};
 use crate::ios::text::Place;
 
 /// One OSPF process.
@@ -30,6 +31,8 @@ pub struct Ospf {
     pub networks: Vec<OspfNetwork>,
     /// `default-metric`.
     pub default_metric: Option<u32>,
+    /// `area A authentication [message-digest]`.
+    pub authentication: BTreeMap<Area, OspfAuthentication>,
     /// Where the process begins.
     pub place: Place,
 }

@@ -1,13 +1,14 @@
 //! `interface …`.
 
 use espalier_wire::Ipv4Prefix;
+use espalier_wire::plane::Secret;
 
 use super::Page;
 use super::crypto::df_bit;
 use crate::ios::command::At;
 use crate::ios::model::{
-    Duplex, Interface, InterfaceOspf, OspfNetworkType, Preempt, Speed, Standby, StandbyAddress, StandbyGroup,
-    StandbyTimer, TrackTarget,
+    Duplex, Interface, InterfaceOspf, OspfAuthentication, OspfNetworkType, Preempt, Speed, Standby,
+    StandbyAddress, StandbyGroup, StandbyTimer, TrackTarget,
 };
 
 pub(super) fn interfaces(page: &mut Page<'_>) {
@@ -74,6 +75,21 @@ fn ospf(page: &mut Page<'_>, ospf: &InterfaceOspf) {
     page.say_some(" ip ospf transmit-delay ", ospf.transmit_delay_s);
     page.say_some(" ip ospf priority ", ospf.priority);
     page.say_if(ospf.mtu_ignore, " ip ospf mtu-ignore");
+    let authentication = ospf.authentication.map(|authentication| match authentication {
+        OspfAuthentication::Null => " null",
+        OspfAuthentication::Simple => "",
+        OspfAuthentication::MessageDigest => " message-digest",
+    });
+    page.say_some(" ip ospf authentication", authentication);
+    page.say_some(" ip ospf authentication-key ", ospf.password.as_ref().map(text));
+    for (id, key) in &ospf.digest_keys {
+        page.say(format_args!(" ip ospf message-digest-key {id} md5 {}", text(key)));
+    }
+}
+
+/// A key as it was written.
+fn text(key: &Secret) -> String {
+    String::from_utf8_lossy(key.bytes()).into_owned()
 }
 
 fn standby(page: &mut Page<'_>, standby: &Standby) {

@@ -4,8 +4,8 @@ use super::interface::masked;
 use super::{Page, list_header};
 use crate::ios::command::At;
 use crate::ios::model::{
-    AccessList, AccessListEntry, AccessListKind, NextHop, Ospf, OspfTimers, Redistribute, StaticRoute, Track,
-    TrackObject,
+    AccessList, AccessListEntry, AccessListKind, NextHop, Ospf, OspfAuthentication, OspfTimers, Redistribute,
+    StaticRoute, Track, TrackObject,
 };
 
 pub(super) fn tracks(page: &mut Page<'_>) {
@@ -60,6 +60,11 @@ fn process(page: &mut Page<'_>, number: u16, ospf: &Ospf) {
         page.say(format_args!(" network {} {} area {}", network.address, network.wildcard, network.area));
     }
     page.say_some(" default-metric ", ospf.default_metric);
+    for (area, authentication) in &ospf.authentication {
+        let digest =
+            if *authentication == OspfAuthentication::MessageDigest { " message-digest" } else { "" };
+        page.say(format_args!(" area {area} authentication{digest}"));
+    }
     page.ignored_under(&header);
 }
 

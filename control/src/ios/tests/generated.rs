@@ -46,7 +46,11 @@ fn interface_line() -> impl Strategy<Value = String> {
             "standby 7 track Lo0 20",
             "standby 7 track 3 shutdown",
             "standby delay minimum 4 reload 8",
-            "ip ospf mtu-ignore"
+            "ip ospf mtu-ignore",
+            "ip ospf authentication",
+            "ip ospf authentication null",
+            "ip ospf authentication message-digest\n ip ospf message-digest-key 7 md5 secret",
+            "ip ospf authentication-key 0 secret"
         ])
         .prop_map(str::to_owned),
     ]

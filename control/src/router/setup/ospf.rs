@@ -2,10 +2,11 @@
 
 use std::net::Ipv4Addr;
 
-use espalier_wire::ospf::{AreaId, MetricType};
+use espalier_wire::ospf::{AreaId, Auth, MetricType};
+use espalier_wire::plane::Secret;
 use espalier_wire::{Duration, IfIndex, Ipv4Prefix, RouterId};
 
-use crate::ios::model::{self, InterfaceKind, OspfNetworkType, RedistributeSource};
+use crate::ios::model::{self, InterfaceKind, OspfAuthentication, OspfNetworkType, RedistributeSource};
 use crate::ios::{Config, Diagnostic};
 use crate::ospf::{self, ExternalCalculation, InterfaceConfig, NetworkKind, Redistributed};
 use crate::profile::Profile;
@@ -94,8 +95,21 @@ fn interface(
         mtu: from.ip_mtu(),
         mtu_ignore: from.ospf.mtu_ignore,
         passive: process.is_passive(from.name),
+        auth: auth(from.ospf.authentication.or(process.authentication.get(&area).copied()), &from.ospf),
         ..InterfaceConfig::broadcast(address, cost)
     })
+}
+
+/// Without a key, IOS authenticates with an empty one; of several digest keys the one configured last is used.
+fn auth(kind: Option<OspfAuthentication>, from: &model::InterfaceOspf) -> Auth {
+    match kind {
+        None | Some(OspfAuthentication::Null) => Auth::Null,
+        Some(OspfAuthentication::Simple) => Auth::simple(from.password.as_ref().map_or(&[], Secret::bytes)),
+        Some(OspfAuthentication::MessageDigest) => match from.digest_keys.last() {
+            Some((id, key)) => Auth::md5(*id, key.bytes()),
+            None => Auth::md5(0, &[]),
+        },
+    }
 }
 
 /// How `route` to `prefix` is announced, if it is: what `redistribute` names, networks of OSPF's own left out.

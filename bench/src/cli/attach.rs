@@ -1,0 +1,210 @@
+//! `espalier attach`: one router on real interfaces.
+
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use espalier_control::ios::{self, Config, Exec, InterfaceName, parse_exec};
+use espalier_control::profile::Profile;
+use espalier_wire::Duration;
+use signal_hook::consts::SIGINT;
+
+use super::lines::{Debug, clock, is_printed};
+use super::{Failure, print};
+use crate::drive::host::{self, Binding, Ended, Options, Said, Session};
+use crate::manifest::Manifest;
+use crate::measure::figures::Event;
+use crate::place::nearest;
+use crate::report::attach::{Document, Port, SCHEMA, answer};
+use crate::scenario::quantity;
+use crate::staged::Staged;
+use crate::wireshark;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The router's IOS configuration
+    config: PathBuf,
+    /// One of its interfaces on one of this machine's, which must have no IPv4 address of the kernel's
+    #[arg(long, value_name = "INTERFACE=HOST", required = true)]
+    bind: Vec<String>,
+    /// What it does where its configuration is silent: ios-12.3, ios-15 or frr
+    #[arg(long, default_value = "ios-12.3")]
+    profile: String,
+    /// How long [default: until Ctrl-C]
+    #[arg(long, value_name = "TIME")]
+    r#for: Option<String>,
+    /// What it would answer then: '75s show standby'
+    #[arg(long, value_name = "TIME COMMAND")]
+    show: Vec<String>,
+    /// Take commands from standard input: show, configure terminal … end, clear crypto sa, exit, power off
+    #[arg(long)]
+    console: bool,
+    /// Print debug lines as routers print them
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    debug: Vec<Debug>,
+    /// JSON on standard output when it ends, and nothing else there
+    #[arg(long)]
+    json: bool,
+    /// Where report.json and a pcapng of each bound interface go
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Write the keys of its SAs to DIR/keys, for Wireshark: whoever reads them reads the traffic
+    #[arg(long, requires = "out")]
+    keys: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let file = arguments.config.display().to_string();
+    let text =
+        std::fs::read_to_string(&arguments.config).map_err(|e| Failure::Input(format!("{file}: {e}")))?;
+    let pretty = |all: Vec<ios::Diagnostic>| {
+        Failure::Input(all.iter().map(ios::Diagnostic::pretty).collect::<Vec<_>>().join("\n"))
+    };
+    let config = ios::parse(&file, &text).map_err(pretty)?.config;
+    let profile: Profile =
+        arguments.profile.parse().map_err(|e| Failure::Input(format!("--profile: {e}")))?;
+    let bindings = bindings(&config, &arguments.bind)?;
+    let shows = arguments.show.iter().map(|s| show(s)).collect::<Result<Vec<_>, _>>()?;
+    let length = arguments.r#for.as_deref().map(quantity::duration).transpose();
+    let length = length.map_err(|e| Failure::Input(format!("--for: {e}")))?;
+    if let Some(dir) = &arguments.out {
+        std::fs::create_dir_all(dir).map_err(|e| Failure::Input(format!("{}: {e}", dir.display())))?;
+    }
+    let (out, keys) = (arguments.out.as_deref(), arguments.keys);
+    // A descriptor of its own: the buffer of `io::stdin` would hide from who waits what was read already.
+    let console = arguments.console.then(|| std::io::stdin().as_fd().try_clone_to_owned()).transpose()?;
+    let options = Options { length, shows, console, deaf: false, out, keys };
+    let name = config.hostname().to_owned();
+    let mut say = |said: Said<'_>| talk(arguments, &name, &said);
+    let session = host::run(config, profile, &bindings, options, &mut say)
+        .map_err(|e| Failure::Input(e.to_string()))?;
+    finish(arguments, &session)
+}
+
+/// `INTERFACE=HOST`, each of both once.
+fn bindings(config: &Config, texts: &[String]) -> Result<Vec<Binding>, Failure> {
+    let mut bindings: Vec<Binding> = Vec::new();
+    for text in texts {
+        let wrong = |why: String| Failure::Input(format!("--bind {text}: {why}"));
+        let Some((name, host)) = text.split_once('=').filter(|(_, host)| !host.is_empty()) else {
+            return Err(wrong("INTERFACE=HOST is wanted, such as FastEthernet0/0=veth0".to_owned()));
+        };
+        let index = name.parse::<InterfaceName>().ok().and_then(|name| config.index_of(name));
+        let Some(iface) = index else {
+            let names: Vec<String> = config.interfaces.iter().map(|i| i.name.to_string()).collect();
+            let near = nearest(name, names.iter().map(String::as_str));
+            return Err(wrong(format!("{} has no interface \"{name}\"{near}", config.hostname())));
+        };
+        if !config.interface_at(iface).is_some_and(|i| i.name.kind().is_ethernet()) {
+            return Err(wrong(format!("{name} is no Ethernet interface")));
+        }
+        if bindings.iter().any(|b| b.iface == iface || b.host == host) {
+            return Err(wrong("one of the two is bound already".to_owned()));
+        }
+        bindings.push(Binding { iface, host: host.to_owned() });
+    }
+    Ok(bindings)
+}
+
+/// `TIME COMMAND`.
+fn show(text: &str) -> Result<(Duration, String, Exec), Failure> {
+    let wrong = |why: String| Failure::Input(format!("--show '{text}': {why}"));
+    let Some((time, command)) = text.trim().split_once(char::is_whitespace) else {
+        return Err(wrong("TIME COMMAND is wanted, such as '75s show standby'".to_owned()));
+    };
+    let at = quantity::duration(time).map_err(wrong)?;
+    let exec = parse_exec(command.trim()).map_err(|d| wrong(format!("\n{}", d.pretty())))?;
+    if matches!(exec, Exec::Debug { .. }) {
+        return Err(wrong("debug lines are printed by --debug".to_owned()));
+    }
+    Ok((at, command.trim().to_owned(), exec))
+}
+
+/// What the router says, as it says it. Whoever does not listen does not stop it.
+fn talk(arguments: &Arguments, name: &str, said: &Said<'_>) {
+    let text = match said {
+        Said::Event(at, event) if is_printed(event, &arguments.debug) => {
+            format!("{}: {}\n", clock(*at), event.text)
+        }
+        Said::Event(..) => return,
+        Said::Answer(_, shown) => format!("{name}#{}\n{}\n", shown.command, shown.text),
+        Said::Prompt => format!("{name}#\n"),
+        Said::Refused(why) => format!("{name}# {why}\n"),
+    };
+    let _ = if arguments.json {
+        std::io::stderr().lock().write_all(text.as_bytes())
+    } else {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush())
+    };
+}
+
+fn finish(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(&document(session));
+    let json = json.map_err(|e| Failure::Check(e.to_string()))? + "\n";
+    if let Some(dir) = &arguments.out {
+        keep(dir, &json, session, arguments.keys)
+            .map_err(|e| Failure::Input(format!("{}: {e}", dir.display())))?;
+    }
+    print(&if arguments.json { json } else { summary(session) })?;
+    match (session.violations.first(), session.ended) {
+        (Some(first), _) => Err(Failure::Check(first.clone())),
+        (None, Ended::Signal(SIGINT)) => Err(Failure::Interrupted),
+        (None, _) => Ok(()),
+    }
+}
+
+fn document(session: &Session) -> Document {
+    let since = |at: espalier_wire::Instant| (at - session.started).as_s();
+    let event = |(at, e): &(espalier_wire::Instant, espalier_control::event::Event)| Event {
+        t_s: since(*at),
+        node: session.router.clone(),
+        source: e.source.name(),
+        text: e.text.clone(),
+    };
+    let port = |p: &host::PortSession| Port {
+        name: p.name.clone(),
+        host: p.host.clone(),
+        mac: p.mac.to_string(),
+        in_packets: p.counters.in_packets,
+        in_bytes: p.counters.in_bytes,
+        out_packets: p.counters.out_packets,
+        out_bytes: p.counters.out_bytes,
+    };
+    Document {
+        schema: SCHEMA,
+        router: session.router.clone(),
+        duration_s: session.length.as_s(),
+        ended: session.ended.name(),
+        interfaces: session.ports.iter().map(port).collect(),
+        dropped: session.dropped.iter().map(|(cause, n)| (cause.name(), n)).collect(),
+        events: session.events.iter().map(event).collect(),
+        events_left_out: (session.events_left_out > 0).then_some(session.events_left_out),
+        shows: session.shows.iter().map(|s| answer(s, session.started)).collect(),
+        manifest: Manifest::here("real", None),
+    }
+}
+
+fn summary(session: &Session) -> String {
+    let mut text = format!("{} ran for {:.1} s\n", session.router, session.length.as_s());
+    for port in &session.ports {
+        let c = port.counters;
+        text += &format!(
+            "  {} on {}: {} packets in, {} out\n",
+            port.name, port.host, c.in_packets, c.out_packets
+        );
+    }
+    for (cause, n) in session.dropped.iter() {
+        text += &format!("  {n} lost to {cause}: {}\n", cause.meaning());
+    }
+    text
+}
+
+fn keep(dir: &Path, json: &str, session: &Session, keys: bool) -> std::io::Result<()> {
+    if keys {
+        wireshark::write_keys(&dir.join("keys"), &session.sas, &session.ike_keys)?;
+    }
+    let mut file = Staged::create(&dir.join("report.json"))?;
+    file.write_all(json.as_bytes())?;
+    file.persist()
+}

@@ -1,0 +1,132 @@
+//! Network namespaces and the programs in them, made for one run and gone with it, even when Ctrl-C ends the process.
+
+use std::io;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What must not stay behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Leftover {
+    Namespace(String),
+    Process(u32),
+}
+
+static LEFTOVERS: Mutex<Vec<Leftover>> = Mutex::new(Vec::new());
+
+fn leftovers() -> MutexGuard<'static, Vec<Leftover>> {
+    LEFTOVERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn remove(what: &Leftover) {
+    let _ = match what {
+        Leftover::Namespace(name) => Command::new("ip").args(["netns", "del", name]).output(),
+        Leftover::Process(id) => Command::new("kill").args(["-KILL", &id.to_string()]).output(),
+    };
+}
+
+/// End every program and remove every namespace of this process: it is about to end.
+pub(crate) fn remove_all() {
+    // The programs were started last.
+    leftovers().drain(..).rev().for_each(|what| remove(&what));
+}
+
+fn failed(words: &[&str], why: &str) -> io::Error {
+    io::Error::other(format!("`{}` failed: {}", words.join(" "), why.trim()))
+}
+
+fn run(words: &[&str]) -> io::Result<()> {
+    let (program, rest) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let done = Command::new(program).args(rest).output().map_err(|e| failed(words, &e.to_string()))?;
+    if done.status.success() { Ok(()) } else { Err(failed(words, &String::from_utf8_lossy(&done.stderr))) }
+}
+
+/// `ip` with these words.
+pub(super) fn ip(words: &str) -> io::Result<()> {
+    run(&std::iter::once("ip").chain(words.split_whitespace()).collect::<Vec<_>>())
+}
+
+/// One namespace: a host, or a switch.
+#[derive(Debug)]
+pub(super) struct Space(String);
+
+impl Space {
+    /// A new host, forwarding as a router does.
+    pub(super) fn new(name: &str) -> io::Result<Self> {
+        let full = format!("espalier{}-{name}", std::process::id());
+        ip(&format!("netns add {full}"))?;
+        leftovers().push(Leftover::Namespace(full.clone()));
+        let space = Self(full);
+        ip(&format!("-n {} link set lo up", space.0))?;
+        let all = [
+            "net.ipv6.conf.all.disable_ipv6=1",
+            "net.ipv6.conf.default.disable_ipv6=1",
+            "net.ipv4.ip_forward=1",
+            "net.ipv4.conf.all.rp_filter=0",
+            "net.ipv4.conf.default.rp_filter=0",
+        ];
+        run(&[&["ip", "netns", "exec", &space.0, "sysctl", "-qw"], &all[..]].concat())?;
+        Ok(space)
+    }
+
+    /// A new switch: a host with a bridge.
+    pub(super) fn switch(name: &str) -> io::Result<Self> {
+        let space = Self::new(name)?;
+        ip(&format!("-n {} link add br0 type bridge mcast_snooping 0", space.0))?;
+        ip(&format!("-n {} link set br0 up", space.0))?;
+        Ok(space)
+    }
+
+    /// A wire from a port of this switch to an interface of a host.
+    pub(super) fn plug(&self, port: &str, host: &Self, iface: &str) -> io::Result<()> {
+        ip(&format!("link add {port} netns {} type veth peer name {iface} netns {}", self.0, host.0))?;
+        ip(&format!("-n {} link set {port} master br0 up", self.0))?;
+        ip(&format!("-n {} link set {iface} up", host.0))
+    }
+
+    /// Switch an interface on or off.
+    pub(super) fn link(&self, iface: &str, up: bool) -> io::Result<()> {
+        ip(&format!("-n {} link set {iface} {}", self.0, if up { "up" } else { "down" }))
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// A program that runs there.
+    pub(super) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.0, program]);
+        command
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        let this = Leftover::Namespace(self.0.clone());
+        remove(&this);
+        leftovers().retain(|l| *l != this);
+    }
+}
+
+/// A program that ends with the value.
+#[derive(Debug)]
+pub(super) struct Daemon(Child);
+
+impl Daemon {
+    /// Start it, its output thrown away.
+    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        leftovers().push(Leftover::Process(child.id()));
+        Ok(Self(child))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let this = Leftover::Process(self.0.id());
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        leftovers().retain(|l| *l != this);
+    }
+}

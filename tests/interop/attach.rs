@@ -1,0 +1,212 @@
+//! `espalier attach` and `--drive host` on this machine: what they refuse, what they say, how they end; and the reference
+//! network with real parts, its outages beside those of virtual time.
+
+use std::process::{Command, Output, Stdio};
+
+use espalier_tests::namespaces::{Net, Space, no_namespaces};
+use espalier_tests::{Scratch, charon, frr, peers_are_required};
+use libtest_mimic::{Arguments, Trial};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_espalier-tested");
+const SCENARIO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/seconds/scenario.toml");
+
+const CONFIG: &str = "hostname R1\n\
+    interface FastEthernet0/0\n ip address 10.1.1.1 255.255.255.0\n\
+    interface FastEthernet0/1\n ip address 10.1.2.1 255.255.255.0\n\
+    interface Loopback0\n ip address 1.1.1.1 255.255.255.255\nend\n";
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(6));
+    let trial = |name: &str, absent: Option<String>, test: fn()| {
+        let why = absent.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+        let run = move || {
+            test();
+            Ok(())
+        };
+        Trial::test(format!("{name}{why}"), run).with_ignored_flag(absent.is_some() && !peers_are_required())
+    };
+    let all = || no_namespaces().or_else(frr::missing).or_else(charon::missing);
+    let trials = vec![
+        trial("what cannot be attached is refused in one line", no_namespaces(), refusals),
+        trial("without rights it says so", no_namespaces(), no_rights),
+        trial("it runs for a time and reports; SIGINT ends it in order", no_namespaces(), ends),
+        trial("checksums and segments that a kernel leaves open", no_namespaces(), offloads),
+        trial("the reference network with FRR and strongSwan, as predicted", all(), network),
+    ];
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// A namespace with a wire from e0 to e1, and the configuration's file.
+fn place() -> (Net, Space, Scratch, String) {
+    let mut net = Net::new();
+    let us = net.space("us");
+    net.wire((&us, "e0"), (&us, "e1"));
+    let scratch = Scratch::new();
+    let file = scratch.file("R1.cfg", CONFIG).display().to_string();
+    (net, us, scratch, file)
+}
+
+fn attach(space: &Space, file: &str, words: &str) -> Output {
+    space.command(PROGRAM).args(["attach", file]).args(words.split_whitespace()).output().unwrap()
+}
+
+fn refuses(space: &Space, file: &str, words: &str, why: &str) {
+    let done = attach(space, file, words);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(2), "{words}: {said}");
+    assert!(said.contains(why) && done.stdout.is_empty(), "{words}: {said}");
+}
+
+fn refusals() {
+    let (_net, us, scratch, file) = place();
+    for (words, why) in [
+        ("", "--bind"),
+        ("--bind FastEthernet0/0", "INTERFACE=HOST is wanted"),
+        ("--bind FastEthernet0/0=", "INTERFACE=HOST is wanted"),
+        ("--bind FastEthernet0/9=e0", "R1 has no interface \"FastEthernet0/9\"; did you mean"),
+        ("--bind Loopback0=e0", "no Ethernet interface"),
+        ("--bind FastEthernet0/0=e0 --bind FastEthernet0/1=e0", "bound already"),
+        ("--bind FastEthernet0/0=e7", "e7: there is no such interface"),
+        ("--bind FastEthernet0/0=lo", "lo is no Ethernet interface"),
+        ("--bind FastEthernet0/0=e0 --for soon", "no duration"),
+        ("--bind FastEthernet0/0=e0 --show soon", "TIME COMMAND is wanted"),
+        ("--bind FastEthernet0/0=e0 --profile ios-99", "no profile"),
+        ("--bind FastEthernet0/0=e0 --keys", "--out"),
+    ] {
+        refuses(&us, &file, words, why);
+    }
+    us.address("e0", "10.9.9.9/24");
+    refuses(&us, &file, "--bind FastEthernet0/0=e0", "e0: the kernel has an IPv4 address on it");
+    us.run("ip addr flush dev e0");
+    us.run("ip link set e0 mtu 1400");
+    refuses(&us, &file, "--bind FastEthernet0/0=e0", "e0: its MTU is 1400, FastEthernet0/0 needs 1500");
+    let bad = scratch.file("bad.cfg", "interface FastEthernet0/0\n ip adress 1.1.1.1 255.0.0.0\n");
+    refuses(&us, &bad.display().to_string(), "--bind FastEthernet0/0=e0", "bad.cfg:2:");
+    refuses(&us, "/nowhere.cfg", "--bind FastEthernet0/0=e0", "/nowhere.cfg");
+}
+
+fn no_rights() {
+    let (_net, us, scratch, file) = place();
+    // A copy that anybody may run: the build's folder may be nobody's business.
+    let program = scratch.path("espalier");
+    std::fs::copy(PROGRAM, &program).unwrap();
+    let mut command = us.command("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set", "-all"]);
+    let done = command.arg(program).args(["attach", &file, "--bind", "FastEthernet0/0=e0"]).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(2), "{said}");
+    assert!(said.contains("CAP_NET_RAW"), "{said}");
+}
+
+fn ends() {
+    let (_net, us, scratch, file) = place();
+    let out = scratch.path("out").display().to_string();
+    let words = format!("--bind FastEthernet0/0=e0 --for 2s --json --out {out}");
+    let mut command = us.command(PROGRAM);
+    command
+        .args(["attach", &file])
+        .args(words.split_whitespace())
+        .args(["--show", "1s show ip interface brief"]);
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(
+        (report["schema"].as_str(), report["ended"].as_str()),
+        (Some("espalier.attach/1"), Some("time"))
+    );
+    let seconds = report["duration_s"].as_f64().unwrap();
+    assert!((2.0..3.0).contains(&seconds), "{seconds}");
+    assert!(report["shows"][0]["text"].as_str().unwrap().contains("FastEthernet0/0"));
+    let up = |e: &Value| e["source"] == "link" && e["text"].as_str().unwrap().contains("FastEthernet0/0");
+    assert!(report["events"].as_array().unwrap().iter().any(up), "{report:#}");
+    assert!(report["interfaces"][0]["host"] == "e0" && report["manifest"]["clock"] == "real");
+    let beside: Value =
+        serde_json::from_slice(&std::fs::read(scratch.path("out/report.json")).unwrap()).unwrap();
+    assert_eq!(beside["events"], report["events"]);
+    assert!(scratch.path("out/e0.pcapng").exists() && !scratch.path("out/keys").exists());
+    for (signal, code, ended) in [("-INT", 130, "SIGINT"), ("-TERM", 0, "SIGTERM")] {
+        let mut command = us.command(PROGRAM);
+        command.args(["attach", &file, "--bind", "FastEthernet0/0=e0", "--json"]);
+        let child = command.stdout(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let _ = Command::new("kill").args([signal, &child.id().to_string()]).output();
+        let done = child.wait_with_output().unwrap();
+        assert_eq!(done.status.code(), Some(code));
+        let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert_eq!(report["ended"], ended);
+    }
+}
+
+/// A kernel's TCP to another host through the router: on a veth its frames come with open checksums, and several
+/// segments in one.
+fn offloads() {
+    let mut net = Net::new();
+    let (a, us, b) = (net.space("a"), net.space("us"), net.space("b"));
+    net.wire((&a, "e0"), (&us, "e0"));
+    net.wire((&b, "e0"), (&us, "e1"));
+    for (host, own, via) in [(&a, "10.1.1.9/24", "10.1.1.1"), (&b, "10.1.2.9/24", "10.1.2.1")] {
+        host.address("e0", own);
+        host.run(&format!("ip route add default via {via}"));
+    }
+    let bind = ["FastEthernet0/0=e0", "FastEthernet0/1=e1"];
+    let router = espalier_tests::attached::Attached::start(PROGRAM, &us, CONFIG, &bind, &[]);
+    let serve = "import socket\ns=socket.create_server(('10.1.2.9',7777))\nc,_=s.accept()\nn=0\n\
+                 while True:\n d=c.recv(65536)\n if not d: break\n n+=len(d)\nprint(n)";
+    let mut server = b.command("python3");
+    let server = server.args(["-c", serve]).stdout(Stdio::piped()).spawn().unwrap();
+    assert!(espalier_tests::namespaces::within(5, || b.run("ss -ltn").contains(":7777")));
+    let send = "import socket\ns=socket.create_connection(('10.1.2.9',7777),5)\ns.sendall(bytes(8<<20))";
+    let sent = a.command("python3").args(["-c", send]).output().unwrap();
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    let got = server.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&got.stdout).trim(), (8 << 20).to_string());
+    let ended = router.end();
+    assert_eq!(
+        ended.lost("checksum") + ended.lost("too-big") + ended.lost("malformed"),
+        0,
+        "{}",
+        ended.report
+    );
+}
+
+fn network() {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["failover", SCENARIO, "--drive", "host", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let ours = format!("espalier{}-", child.id());
+    let done = child.wait_with_output().unwrap();
+    let left = Command::new("ip").args(["netns", "list"]).output().unwrap();
+    assert!(!String::from_utf8_lossy(&left.stdout).contains(&ours), "namespaces stay behind");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{said}");
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!((report["clock"].as_str(), report.get("digest")), (Some("real"), None));
+    for flow in report["flows"].as_array().unwrap() {
+        assert_eq!(flow["recovered"], true, "{flow:#}");
+        assert_eq!((flow["duplicated"].as_u64(), flow["corrupted"].as_u64()), (Some(0), Some(0)));
+        assert!(flow["delivered"].as_u64() > Some(0));
+    }
+    let compared = report["prediction"].as_array().unwrap();
+    let failover = compared.iter().filter(|c| c["kind"] == "failover");
+    assert_eq!(failover.clone().count(), 3, "{compared:#?}");
+    for c in failover {
+        let (predicted, measured) =
+            (c["predicted_tbm_s"].as_f64().unwrap(), c["measured_tbm_s"].as_f64().unwrap_or(f64::MAX));
+        // Where in the second between two Hellos the fault strikes is chance, in either.
+        assert!(
+            (predicted - measured).abs() < 1.3,
+            "{predicted} s predicted, {measured} s measured: {compared:#?}"
+        );
+    }
+    for c in compared.iter().filter(|c| c["kind"] == "reversion") {
+        assert!(c["measured_tbm_s"].as_f64().unwrap_or(0.0) < 1.0, "{c:#}");
+    }
+    let text = |e: &Value| e["text"].as_str().unwrap().to_owned();
+    let active = |e: &&Value| e["node"] == "7204VXR-2" && text(e).contains("Standby -> Active");
+    assert_eq!(report["events"].as_array().unwrap().iter().filter(active).count(), 1);
+}

@@ -1,0 +1,115 @@
+//! A hostile neighbour: tens of thousands of mutated real messages of every protocol, with its peers' own addresses, while
+//! an adjacency, a tunnel and a group stand. They go on standing; the nonsense is counted, and memory stays flat.
+//! `ESPALIER_FLOOD=100000` sends as many of each protocol.
+
+use espalier_tests::attached::Attached;
+use espalier_tests::charon::{self, Charon, Connection};
+use espalier_tests::frr::{self, Frr};
+use espalier_tests::namespaces::{Daemon, Net, no_namespaces, within};
+use espalier_tests::{Scratch, peers_are_required};
+use libtest_mimic::{Arguments, Trial};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_espalier-tested");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/flood.py");
+const PYTHON: &str = "/usr/bin/python3";
+
+const OURS: &str = "hostname ours\n\
+    crypto isakmp policy 1\n encr aes\n hash sha\n authentication pre-share\n group 2\n\
+    crypto isakmp key cisco123 address 10.1.1.69\n\
+    crypto ipsec transform-set set esp-aes esp-sha-hmac\n\
+    crypto map vpn 10 ipsec-isakmp\n set peer 10.1.1.69\n set transform-set set\n match address 101\n\
+    interface Loopback0\n ip address 1.1.1.1 255.255.255.255\n\
+    interface FastEthernet0/0\n ip address 10.1.1.1 255.255.255.0\n ip ospf hello-interval 1\n ip ospf dead-interval 6\n \
+    ip ospf authentication message-digest\n ip ospf message-digest-key 1 md5 sesame\n \
+    standby 1 ip 10.1.1.254\n standby 1 timers 1 4\n standby 1 preempt\n standby 1 priority 255\n crypto map vpn\n\
+    router ospf 1\n network 10.1.1.0 0.0.0.255 area 0\n\
+    ip route 20.1.1.0 255.255.255.0 10.1.1.69\n\
+    access-list 101 permit ip host 1.1.1.1 20.1.1.0 0.0.0.255\nend\n";
+
+const THEIRS: &str = "interface e0\n ip ospf hello-interval 1\n ip ospf dead-interval 6\n \
+    ip ospf authentication message-digest\n ip ospf message-digest-key 1 md5 sesame\n\
+    router ospf\n ospf router-id 99.99.99.99\n network 10.1.1.0/24 area 0\n";
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let scapy = || espalier_tests::missing(&[PYTHON, "-c", "import scapy.utils"]);
+    let tcpdump = || espalier_tests::missing(&["tcpdump", "--version"]);
+    let absent =
+        frr::missing().or_else(charon::missing).or_else(no_namespaces).or_else(scapy).or_else(tcpdump);
+    let why = absent.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+    let ignored = absent.is_some() && !peers_are_required();
+    let run = || {
+        flood();
+        Ok(())
+    };
+    let name = format!("mutated messages of every protocol move nothing{why}");
+    libtest_mimic::run(&arguments, vec![Trial::test(name, run).with_ignored_flag(ignored)]).exit();
+}
+
+fn flood() {
+    let mut net = Net::new();
+    let switch = net.switch("sw");
+    let [us, frr, charon, stranger] = ["us", "frr", "ike", "bad"].map(|name| net.space(name));
+    for (port, host) in [("us", &us), ("frr", &frr), ("ike", &charon), ("bad", &stranger)] {
+        net.plug(&switch, port, (host, "e0"));
+    }
+    frr.address("e0", "10.1.1.3/24");
+    charon.address("e0", "10.1.1.69/24");
+    charon.address("lo", "20.1.1.1/24");
+    let scratch = Scratch::new();
+    let capture = scratch.path("real.pcap");
+    let mut tcpdump = switch.command("tcpdump");
+    tcpdump.args(["-U", "--immediate-mode", "-i", "us", "-w"]).arg(&capture);
+    let tcpdump = Daemon::start(&mut tcpdump);
+    let connection = Connection {
+        local: "10.1.1.69",
+        remote: "10.1.1.1",
+        ike: "aes128-sha1-modp1024",
+        esp: "aes128-sha1",
+        selectors: ("20.1.1.0/24", "1.1.1.1/32"),
+        secret: "cisco123",
+        more: "",
+        child: "",
+    };
+    let strong = Charon::start(&charon, &connection);
+    let zebra = Frr::start(&frr, THEIRS);
+    let mut ours = Attached::start(PROGRAM, &us, OURS, &["FastEthernet0/0=e0"], &["--profile", "ios-15"]);
+    let full = |ours: &mut Attached| ours.ask("show ip ospf neighbor").contains("FULL");
+    assert!(within(20, || full(&mut ours)), "{}", zebra.log());
+    assert!(within(15, || ours.ask("show standby").contains("State is Active")));
+    assert!(strong.initiate(), "{}", strong.log());
+    let ping = || charon.succeeds("ping -c 1 -W 2 -I 20.1.1.1 1.1.1.1");
+    assert!(within(5, ping));
+    tcpdump.terminate();
+    let count = std::env::var("ESPALIER_FLOOD").unwrap_or_else(|_| "20000".to_owned());
+    let before = memory(ours.id());
+    let mut script = stranger.command(PYTHON);
+    let done = script
+        .args([SCRIPT, "e0"])
+        .arg(&capture)
+        .args([&count, "12000", "10.1.1.1", "10.1.1.3"])
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(full(&mut ours), "{}", ours.ask("show ip ospf neighbor"));
+    assert!(!ours.said("from FULL to"), "the adjacency was lost: {:#?}", ours.log().len());
+    assert!(within(3, ping), "the tunnel is gone: {}", ours.ask("show crypto ipsec sa"));
+    assert_eq!(strong.sas(), (1, 1), "{}", strong.log());
+    let established = ours.ask("show crypto isakmp sa").matches("QM_IDLE").count();
+    assert_eq!(established, 1, "{}", ours.ask("show crypto isakmp sa"));
+    // A coup that keeps its form is obeyed, and taken back.
+    assert!(within(15, || ours.ask("show standby").contains("State is Active")));
+    let after = memory(ours.id());
+    assert!(after < before + 32_768, "{before} kB of memory before, {after} kB after");
+    let ended = ours.end();
+    let wrong: u64 =
+        ended.report["dropped"].as_object().unwrap().values().filter_map(serde_json::Value::as_u64).sum();
+    assert!(wrong > 1000, "{}", ended.report["dropped"]);
+}
+
+/// Kilobytes of memory that a process has in use.
+fn memory(id: u32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

@@ -1,0 +1,178 @@
+//! HSRP with a stranger: scapy sends elections, coups, resigns, wrong passwords and nonsense; tshark reads all that we say.
+
+use std::time::Instant;
+
+use espalier_tests::attached::Attached;
+use espalier_tests::namespaces::{Daemon, Net, Space, no_namespaces, within};
+use espalier_tests::peers_are_required;
+use libtest_mimic::{Arguments, Trial};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_espalier-tested");
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/scapy_hsrp.py");
+/// Debian's, which has Debian's scapy.
+const PYTHON: &str = "/usr/bin/python3";
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // They wait for timers most of the time.
+    arguments.test_threads = arguments.test_threads.or(Some(6));
+    let scapy = || espalier_tests::missing(&[PYTHON, "-c", "import scapy.layers.hsrp"]);
+    let tshark = || espalier_tests::missing(&["tshark", "--version"]);
+    let absent = scapy().or_else(tshark).or_else(no_namespaces);
+    let why = absent.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+    let ignored = absent.is_some() && !peers_are_required();
+    let trial = |name: &str, test: Box<dyn FnOnce() + Send>| {
+        let run = move || {
+            test();
+            Ok(())
+        };
+        Trial::test(format!("{name}{why}"), run).with_ignored_flag(ignored)
+    };
+    let mut trials = Vec::new();
+    for version in ["1", "2"] {
+        trials.push(trial(
+            &format!("version {version}: a stronger active router, its silence, its coup, its resignation"),
+            Box::new(move || stronger(version)),
+        ));
+        trials.push(trial(
+            &format!("version {version}: a weaker active router, a wrong password, nonsense"),
+            Box::new(move || steadfast(version)),
+        ));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+struct Lan {
+    ours: Option<Attached>,
+    stranger: Space,
+    version: &'static str,
+    _net: Net,
+}
+
+/// Ours at 10.1.1.1 with priority 100, preempting, hello 1 s, hold 3 s; the group's address is 10.1.1.254.
+fn lan(version: &'static str) -> Lan {
+    let mut net = Net::new();
+    let (us, stranger) = (net.space("us"), net.space("them"));
+    net.wire((&us, "e0"), (&stranger, "e0"));
+    let config = format!(
+        "hostname ours\ninterface FastEthernet0/0\n ip address 10.1.1.1 255.255.255.0\n standby version {version}\n \
+         standby 1 ip 10.1.1.254\n standby 1 timers 1 3\n standby 1 preempt\nend\n"
+    );
+    let ours = Attached::start(PROGRAM, &us, &config, &["FastEthernet0/0=e0"], &["--debug", "standby"]);
+    let mut lan = Lan { ours: Some(ours), stranger, version, _net: net };
+    // Delay 1 s, hold 3 s as a speaker, hold 3 s as the standby router.
+    assert!(within(12, || lan.is("Active")), "{}", lan.shown());
+    lan
+}
+
+impl Lan {
+    fn ours(&mut self) -> &mut Attached {
+        self.ours.as_mut().unwrap()
+    }
+
+    fn shown(&mut self) -> String {
+        self.ours().ask("show standby")
+    }
+
+    fn is(&mut self, state: &str) -> bool {
+        self.shown().contains(&format!("State is {state}"))
+    }
+
+    fn words(&self, seconds: &str, interval: &str, keys: &str) -> std::process::Command {
+        let mut command = self.stranger.command(PYTHON);
+        command.args([SCRIPT, "e0", seconds, interval, &format!("version={}", self.version)]);
+        command.args(keys.split_whitespace());
+        command
+    }
+
+    /// The stranger says this once.
+    fn says(&self, keys: &str) {
+        let done = self.words("0", "1", keys).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// The stranger says this every half second until the value goes.
+    fn keeps_saying(&self, keys: &str) -> Daemon {
+        Daemon::start(&mut self.words("60", "0.5", keys))
+    }
+
+    /// The end: a resignation where we were active, and nothing that tshark cannot read.
+    fn end(&mut self) {
+        let ended = self.ours.take().unwrap().end();
+        let ours = "udp.port == 1985 && ip.src == 10.1.1.1";
+        let said = ended.frames("e0", ours);
+        assert!(said.len() > 5);
+        // A TTL of 1 to 224.0.0.102 is worth a note to tshark, and what HSRP does.
+        let sound = format!("{ours} && hsrp && !_ws.malformed && !(_ws.expert.severity >= \"Warning\")");
+        assert_eq!(ended.frames("e0", &sound), said);
+        let resigned = if self.version == "1" { "hsrp.opcode == 2" } else { "hsrp2.opcode == 2" };
+        let resigned = ended.frames("e0", &format!("{ours} && {resigned}"));
+        assert_eq!(resigned.last(), said.last(), "the last word is a resignation");
+        let active = format!(
+            "{ours} && {}",
+            if self.version == "1" { "hsrp.state == 16" } else { "hsrp2.state == 6" }
+        );
+        let virtual_mac = if self.version == "1" { "00:00:0c:07:ac:01" } else { "00:00:0c:9f:f0:01" };
+        // RFC 2281 section 5: the active router sends from the virtual address.
+        assert!(ended.count("e0", &format!("{active} && eth.src == {virtual_mac}")) > 2);
+        assert!(ended.count("e0", &format!("arp.isgratuitous && eth.src == {virtual_mac}")) >= 1);
+    }
+}
+
+fn stronger(version: &'static str) {
+    let mut lan = lan(version);
+    let speaker = lan.keeps_saying("state=active priority=250");
+    assert!(within(8, || !lan.is("Active")), "{}", lan.shown());
+    assert!(within(8, || lan.is("Standby")), "{}", lan.shown());
+    assert!(lan.shown().contains("10.1.1.9"), "{}", lan.shown());
+    // It falls silent: the hold time it named, 3 s, from its last word.
+    drop(speaker);
+    let silent = Instant::now();
+    assert!(within(6, || lan.is("Active")), "{}", lan.shown());
+    let took = silent.elapsed().as_secs_f64();
+    assert!((2.0..3.6).contains(&took), "{took} s for a hold time of 3 s");
+    // A coup of a stronger one, from no active router.
+    lan.says("op=coup state=standby priority=250");
+    assert!(within(1, || !lan.is("Active")), "{}", lan.shown());
+    let speaker = lan.keeps_saying("state=active priority=250");
+    assert!(within(8, || lan.is("Standby")), "{}", lan.shown());
+    drop(speaker);
+    lan.says("op=resign state=active priority=250");
+    let resigned = Instant::now();
+    assert!(within(2, || lan.is("Active")), "{}", lan.shown());
+    assert!(resigned.elapsed().as_secs_f64() < 1.0, "a resignation takes effect at once");
+    lan.end();
+}
+
+fn steadfast(version: &'static str) {
+    let mut lan = lan(version);
+    // A weaker active router is not obeyed.
+    lan.says("state=active priority=50");
+    assert!(lan.is("Active"));
+    // Nor is a strong one with another password, which is said.
+    for _ in 0..3 {
+        lan.says("state=active priority=250 auth=other");
+    }
+    assert!(lan.ours().said("BADAUTH"), "{:#?}", lan.ours().log());
+    assert!(lan.is("Active"));
+    // Lengths from nothing to too much, of an unknown group so that what is well formed changes nothing.
+    for cut in ["0", "1", "7", "19", "21", "41", "51", "53", "1400"] {
+        lan.says(&format!("group=7 cut={cut}"));
+    }
+    lan.says("op=advertise group=7");
+    let before = memory(&mut lan);
+    lan.says("group=7 noise=3000");
+    let after = memory(&mut lan);
+    assert!(after < before + 4096, "{before} kB of memory before, {after} kB after");
+    // What the noise may have said in our group's name is over within a hold time or two.
+    assert!(within(15, || lan.is("Active")), "{}", lan.shown());
+    lan.end();
+}
+
+/// Kilobytes of memory that the router has in use.
+fn memory(lan: &mut Lan) -> u64 {
+    let id = lan.ours().id();
+    let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
