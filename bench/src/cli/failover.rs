@@ -11,6 +11,7 @@ use espalier_wire::Instant;
 use super::lines::{Debug, clock, is_printed};
 use super::{Failure, print, report};
 use crate::drive::lab;
+use crate::drive::pinned;
 use crate::drive::simulated::{self, Options};
 use crate::manifest::Manifest;
 use crate::measure::figures::Figures;
@@ -31,6 +32,8 @@ use crate::wireshark;
 enum Drive {
     /// Virtual time, one thread: the same seed gives the same bytes
     Simulated,
+    /// The wall clock on one pinned core, as long as the scenario lasts: routers, links and traffic take the time they take
+    Pinned,
     /// Real interfaces in network namespaces of this machine, with FRR and strongSwan as the other routers; as root,
     /// as long as the scenario lasts
     Host,
@@ -41,6 +44,8 @@ enum Drive {
 enum Clock {
     /// As `--drive simulated`
     Virtual,
+    /// As `--drive pinned`
+    Real,
 }
 
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -152,8 +157,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.drive == Some(Drive::Host) {
         return live(arguments, &scenario, &requirements);
     }
-    let recording = simulated::run(&scenario, Options { shows, out: out.as_deref() })
-        .map_err(|e| Failure::Input(e.to_string()))?;
+    let options = Options { shows, out: out.as_deref() };
+    let pinned = arguments.drive == Some(Drive::Pinned) || arguments.clock == Some(Clock::Real);
+    let recording = match pinned {
+        true if arguments.seeds.is_some() => {
+            return Err(Failure::Input(
+                "--seeds is for virtual time: --drive pinned lasts as long as it says".to_owned(),
+            ));
+        }
+        true => pinned::run(&scenario, options),
+        false => simulated::run(&scenario, options),
+    };
+    let recording = recording.map_err(|e| Failure::Input(e.to_string()))?;
     let figures = Figures::of(&recording);
     let mut all = vec![figures];
     if let Some(n) = arguments.seeds {
@@ -183,7 +198,9 @@ fn live(arguments: &Arguments, scenario: &Scenario, requirements: &[Requirement]
     if arguments.json {
         let manifest = Manifest::here(recording.clock, None);
         let (shows, runs, prediction) = (Vec::new(), None, Some(compared));
-        let document = Document { schema: SCHEMA, figures: &figures, shows, runs, prediction, manifest };
+        let schedule = None;
+        let document =
+            Document { schema: SCHEMA, figures: &figures, shows, runs, prediction, schedule, manifest };
         let json = serde_json::to_string_pretty(&document).map_err(|e| Failure::Check(e.to_string()))?;
         print(&(json + "\n"))?;
     } else if !arguments.no_report {
@@ -219,7 +236,8 @@ fn finish(
         }
     }
     let manifest = Manifest::here(recording.clock, Some(recording.seed));
-    let document = Document { schema: SCHEMA, figures, shows, runs, prediction: None, manifest };
+    let (prediction, schedule) = (None, recording.schedule.as_ref());
+    let document = Document { schema: SCHEMA, figures, shows, runs, prediction, schedule, manifest };
     let json = json::text(&document).map_err(|e| Failure::Check(e.to_string()))?;
     if let Some(dir) = out {
         keep(dir, &json, recording)?;

@@ -5,5 +5,6 @@ pub mod host;
 pub mod lab;
 pub mod layout;
 pub mod pin;
+pub mod pinned;
 pub mod simulated;
 pub mod topology;

@@ -8,7 +8,7 @@ use espalier_control::ios::Exec;
 use espalier_wire::random::Random;
 use espalier_wire::{Duration, Instant};
 
-use crate::measure::recording::Recording;
+use crate::measure::recording::{Recording, Schedule};
 use crate::scenario::Scenario;
 use crate::world::segment::FIRST_BOOTS;
 use crate::world::{Error, Later, World};
@@ -56,6 +56,36 @@ enum Next {
     Show(usize),
 }
 
+/// How one thing after another is reached.
+pub(super) trait Pace {
+    /// `virtual` or `real`.
+    fn clock(&self) -> &'static str;
+
+    /// Wait until something is due: what time it then is, not before `due`.
+    fn reach(&mut self, due: Instant) -> Instant;
+
+    /// A packet that was due is offered now.
+    fn offered(&mut self, _due: Instant, _now: Instant) {}
+
+    /// How the traffic kept its times, where that is a question.
+    fn schedule(&self) -> Option<Schedule> {
+        None
+    }
+}
+
+/// Nobody waits: it is always the time that something is due at.
+struct Virtual;
+
+impl Pace for Virtual {
+    fn clock(&self) -> &'static str {
+        "virtual"
+    }
+
+    fn reach(&mut self, due: Instant) -> Instant {
+        due
+    }
+}
+
 struct Run<'a> {
     scenario: &'a Scenario,
     world: World,
@@ -74,6 +104,18 @@ struct Run<'a> {
 /// What is wrong with the scenario or a configuration, and where; captures that cannot be written. Nothing is left
 /// behind then.
 pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Recording, Error> {
+    run_paced(scenario, options, &mut Virtual)
+}
+
+/// Run a scenario at a pace.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn run_paced(
+    scenario: &Scenario,
+    options: Options<'_>,
+    pace: &mut impl Pace,
+) -> Result<Recording, Error> {
     let world = World::new(scenario, options.out)?;
     let mut shows = options.shows;
     shows.sort_by_key(|show| show.0);
@@ -82,14 +124,18 @@ pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Recording, Error
     let mut run = Run { scenario, world, heap, order: 0, fault: 0, shows, show: 0, due };
     run.first_boots();
     let end = Instant::ZERO + scenario.duration;
-    while let Some((at, next)) = run.next().filter(|(at, _)| *at <= end) {
-        run.step(at, next);
+    while let Some((due, next)) = run.next().filter(|(due, _)| *due <= end) {
+        let now = pace.reach(due);
+        if matches!(next, Next::Traffic(_)) {
+            pace.offered(due, now);
+        }
+        run.step((due, now), next);
         run.collect();
         if let Some(diagnostics) = run.world.refused.take() {
             return Err(Error::Configuration(diagnostics));
         }
     }
-    run.end()
+    run.end(pace)
 }
 
 impl Run<'_> {
@@ -123,7 +169,7 @@ impl Run<'_> {
         [fault, heap, timer, traffic, show].into_iter().flatten().min()
     }
 
-    fn step(&mut self, now: Instant, next: Next) {
+    fn step(&mut self, (due, now): (Instant, Instant), next: Next) {
         match next {
             Next::Fault(n) => {
                 self.fault += 1;
@@ -138,7 +184,7 @@ impl Run<'_> {
             }
             Next::Timer(node) => self.world.timers(now, node),
             Next::Traffic(source) => {
-                self.world.offer(now, source);
+                self.world.offer((due, now), source);
                 let next = self.world.sources.get(source).and_then(crate::world::traffic::Source::next);
                 if let Some(due) = self.due.get_mut(source) {
                     *due = next;
@@ -155,7 +201,7 @@ impl Run<'_> {
         }
     }
 
-    fn end(mut self) -> Result<Recording, Error> {
+    fn end(mut self, pace: &impl Pace) -> Result<Recording, Error> {
         let digest = self.world.finish(self.heap.into_iter().map(|e| e.what))?;
         let world = self.world;
         Ok(Recording {
@@ -163,7 +209,8 @@ impl Run<'_> {
             about: self.scenario.about.clone(),
             seed: self.scenario.seed,
             duration: self.scenario.duration,
-            clock: "virtual",
+            clock: pace.clock(),
+            schedule: pace.schedule(),
             nodes: world.names(),
             routers: world.routers(),
             attached: world.attached(),

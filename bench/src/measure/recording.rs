@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use espalier_control::event;
 use espalier_wire::plane::SaSpec;
 use espalier_wire::{Duration, Instant};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::ledger::Ledger;
 use super::topology::{InterfaceFigure, Path};
@@ -46,6 +48,22 @@ pub struct Shown {
     pub text: String,
 }
 
+/// How traffic kept its times under the wall clock: the achieved schedule against the intended one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Schedule {
+    /// Packets offered.
+    pub offered: u64,
+    /// How late, in nanoseconds: the median.
+    pub late_p50_ns: u64,
+    /// The 99th percentile.
+    pub late_p99_ns: u64,
+    /// The most.
+    pub late_max_ns: u64,
+    /// The core that did it; absent where threads cannot be pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub core: Option<usize>,
+}
+
 /// A run.
 #[derive(Debug, Clone)]
 pub struct Recording {
@@ -59,6 +77,8 @@ pub struct Recording {
     pub duration: Duration,
     /// `virtual` or `real`.
     pub clock: &'static str,
+    /// How its traffic kept its times; of virtual time no question.
+    pub schedule: Option<Schedule>,
     /// The routers in file order, then the segments.
     pub nodes: Vec<String>,
     /// How many of them are routers.

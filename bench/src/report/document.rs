@@ -7,7 +7,7 @@ use super::prediction::Compared;
 use super::seeds::Runs;
 use crate::manifest::Manifest;
 use crate::measure::figures::Figures;
-use crate::measure::recording::Shown;
+use crate::measure::recording::{Schedule, Shown};
 
 /// The name of this JSON.
 pub const SCHEMA: &str = "espalier.failover/1";
@@ -29,6 +29,9 @@ pub struct Document<'a> {
     /// With `--drive host`: the outages of virtual time beside the real ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prediction: Option<Vec<Compared>>,
+    /// With `--drive pinned`: how late packets were offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<&'a Schedule>,
     /// Under which conditions.
     pub manifest: Manifest,
 }

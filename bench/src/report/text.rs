@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::seeds::Runs;
 use crate::measure::figures::{Figures, FlowFigures, OutageFigures};
-use crate::measure::recording::Recording;
+use crate::measure::recording::{Recording, Schedule};
 
 /// A wider terminal gets no more columns.
 const MOST_COLUMNS: usize = 180;
@@ -66,7 +66,16 @@ pub fn run(recording: &Recording, figures: &Figures, style: Style) -> String {
     let words: Vec<String> = recording.about.split_whitespace().map(str::to_owned).collect();
     let about = folded(&words, " ", scenario.chars().count() + 2, style.width);
     let _ = writeln!(text, "{}  {about}", style.head(scenario));
-    let _ = writeln!(text, "seed {seed}, {duration_s} s of {clock} time\n");
+    let _ = writeln!(text, "seed {seed}, {duration_s} s of {clock} time");
+    if let Some(Schedule { offered, late_p50_ns, late_p99_ns, late_max_ns, .. }) = &recording.schedule {
+        let us = |ns: &u64| *ns as f64 / 1e3;
+        let (p50, p99, max) = (us(late_p50_ns), us(late_p99_ns), us(late_max_ns));
+        let _ = writeln!(
+            text,
+            "{offered} packets offered late by {p50:.1} us (median), {p99:.1} (p99), {max:.1} (most)"
+        );
+    }
+    text.push('\n');
     network(&mut text, recording, style);
     timeline(&mut text, figures, style);
     waterfall(&mut text, figures, style);

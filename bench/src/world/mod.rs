@@ -19,9 +19,7 @@ mod tap;
 mod tests;
 pub mod traffic;
 
-use std::collections::BTreeMap;
 use std::mem;
-use std::net::Ipv4Addr;
 
 use espalier_control::event::Event;
 use espalier_control::ios::{Diagnostic, Exec};
@@ -184,12 +182,12 @@ impl World {
         self.settle(now, node);
     }
 
-    /// Offer the next packet of a traffic.
-    pub fn offer(&mut self, now: Instant, source: usize) {
+    /// Offer the next packet of a traffic, which was due before now or is now.
+    pub fn offer(&mut self, (due, now): (Instant, Instant), source: usize) {
         let mut packet = mem::take(&mut self.packet);
         if let Some(source) = self.sources.get_mut(source) {
             let offer = source.take(&mut packet);
-            self.ledger.offer(offer.id, now, offer.digest);
+            self.ledger.offer(offer.id, due, offer.digest);
             self.originate(now, offer.node, &packet, offer.id.tag());
             self.settle(now, offer.node);
         }

@@ -276,6 +276,7 @@ impl<'a> Lab<'a> {
             seed: self.scenario.seed,
             duration: self.scenario.duration,
             clock: "real",
+            schedule: None,
             nodes,
             routers: self.routers.len(),
             attached: world.attached(),
