@@ -26,11 +26,15 @@
 //! the batch; only then the window moves, the trailer is read, ECN is combined ([`stage::ecn`]), the selector is
 //! compared ([`stage::decap`]), and the inner packet goes on like any that arrives.
 //!
+//! Most packets need no decision: their flow was asked about before, and nothing was commanded since. They take the
+//! express way, batch by batch through five stages (express/mod.rs draws them), and the rest of this picture is the long
+//! way, which express packets repeat and never change.
+//!
 //! Whatever goes in comes out once: sent, punted, or dropped with its [`Cause`](espalier_wire::Cause) and its tag
 //! ([`fate`]); or it is held, for an SA or for the rest of its fragments, and [`worker::Worker::held`] counts it.
 //!
 //! An SA belongs to one worker: no lock, no atomic. What another core may help with is `crypt` alone, which needs
-//! frames, plans and keys. [`host`] is the same pipeline without links and routes: IP packets in, IP packets out.
+//! frames, plans and keys: a [`worker::Helper`] does it for its owner. [`host`] is the same pipeline without links and routes: IP packets in, IP packets out.
 //!
 //! Where to look: the order of the stages in [`pipeline`], one verb a file in [`stage`], what is kept in [`sa`],
 //! [`policy`], [`fib`] and [`mem`]. On the path of a packet nothing allocates, locks, logs or reads a clock
