@@ -30,9 +30,11 @@ pub(super) fn run<'a, A: Algorithm>(task: Task, mut messages: impl Iterator<Item
         let mut window = [const { None }; WINDOW];
         let mut lists = Lists { first: [NONE; COUNTS], count: [0; COUNTS], next: [NONE; WINDOW] };
         let (mut taken, mut left) = (0, 0);
-        for (place, message) in messages.by_ref().take(WINDOW).enumerate() {
-            let blocks = blocks::<A>(&message);
-            window[place] = Some(message);
+        for place in 0..WINDOW {
+            // Straight to its place: a message that is moved once more waits for its own words.
+            window[place] = messages.next();
+            let Some(message) = &window[place] else { break };
+            let blocks = blocks::<A>(message);
             (taken, left) = (place + 1, left + 1);
             if blocks >= COUNTS {
                 continue;
