@@ -18,8 +18,15 @@ const UNSAFE: &[&str] = &[
 ];
 
 /// Where the clock may be read and threads may be made: the drives, and what measures the machine itself.
-const CLOCK: &[&str] =
-    &["bench/src/drive/", "bench/src/cli/", "bench/src/measure/clock.rs", "bench/src/measure/throughput/"];
+const CLOCK: &[&str] = &[
+    "bench/src/drive/",
+    "bench/src/cli/",
+    "bench/src/measure/clock.rs",
+    "bench/src/measure/load.rs",
+    "bench/src/measure/scaling.rs",
+    "bench/src/measure/stages.rs",
+    "bench/src/measure/throughput/",
+];
 
 struct Source {
     path: String,

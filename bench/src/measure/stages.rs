@@ -35,6 +35,8 @@ pub struct Profile {
     pub explained: f64,
     /// What one stamp costs, in nanoseconds; it is taken off already.
     pub stamp_ns: f64,
+    /// Hardware counters of the CPU: `n/a` where the kernel gives none.
+    pub hardware_counters: &'static str,
     /// Whether all packets came out right.
     pub verified: bool,
 }
@@ -113,7 +115,8 @@ pub fn profile(kind: &Kind, each: Duration, core_hz: f64) -> Result<Profile, Ref
     };
     let stages = names.into_iter().zip(&ns).map(part).collect();
     let stamp_ns = clock.delta_as_nanos(0, (stamp * 1000.0) as u64) as f64 / 1000.0;
-    Ok(Profile { total_ns, stages, explained: sum / total_ns, stamp_ns, verified })
+    let (explained, hardware_counters) = (sum / total_ns, crate::drive::counters::there());
+    Ok(Profile { total_ns, stages, explained, stamp_ns, hardware_counters, verified })
 }
 
 /// A watched round: ticks of each stage without its stamps, and how long it took.

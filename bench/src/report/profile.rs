@@ -86,7 +86,7 @@ impl Document {
             // Ethernet and the outer IPv4 header come before it.
             frame_lines: mean(&|size| (34 + sealed(size)).div_ceil(64)),
             stamp_ns: profile.stamp_ns,
-            hardware_counters: crate::drive::counters::there(),
+            hardware_counters: profile.hardware_counters,
             verified: profile.verified,
             manifest,
         }

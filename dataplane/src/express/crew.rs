@@ -97,6 +97,8 @@ enum Place {
 pub(super) struct Crew {
     desks: Vec<Desk>,
     order: VecDeque<Place>,
+    /// Boxes, as they came over the rings.
+    #[allow(clippy::vec_box, reason = "the boxes themselves are kept")]
     spare: Vec<Box<Parcel>>,
     next: usize,
     frames: usize,

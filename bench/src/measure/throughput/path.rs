@@ -92,17 +92,17 @@ fn own(
         // One that failed still comes to every start, or the others would wait for it.
         let mut failed = rig.as_ref().err().cloned();
         while !race.over.load(Ordering::Acquire) {
-            let result = match rig.as_mut().ok().filter(|_| failed.is_none()) {
-                Some(rig) => Ok(lap(rig, race)),
+            let mut able = rig.as_mut().ok().filter(|_| failed.is_none());
+            match able.as_mut() {
+                Some(rig) => lap(rig, race),
                 None => {
                     race.start.wait();
                     race.end.wait();
-                    Err(())
                 }
-            };
+            }
             let done = |took| warm && owner.elapsed + took >= each;
             let took = race.took(at, done, failed.is_some());
-            if let (Ok(()), Ok(rig)) = (result, rig.as_mut()) {
+            if let Some(rig) = able {
                 match rig.check() {
                     Ok(right) => owner.verified &= right,
                     Err(refused) => failed = Some(refused),
