@@ -35,6 +35,7 @@ fn main() {
         with(&chromium, "ten megabytes open in three seconds", large),
         with(&chromium, "every schema has a page", every_schema),
         with(&terminal, "a run on a terminal ends by naming its page", names_its_page),
+        with(&None, "series and lanes add up", series_and_lanes),
         with(&None, "terminals of 80 and 200 columns", snapshots),
         with(&None, "what is no report is said with its place", mistakes),
         with(&None, "a pipe gets no colours and COLUMNS is kept to", piped),
@@ -343,6 +344,49 @@ fn names_its_page() -> Result<(), Failed> {
     }
     let plain = on_a_terminal(&scratch, "", false)?;
     require(!plain.contains('\u{1b}'), "NO_COLOR is not kept to")
+}
+
+fn figures(scenario: &str) -> Result<Figures, Failed> {
+    let scenario = Scenario::load(scenario, &Changes::default()).map_err(|m| m.to_string())?;
+    Ok(Figures::of(&run(&scenario, Options::default()).map_err(|e| e.to_string())?))
+}
+
+/// Bins cover the run without a gap and hold every packet; a group has one state at a time; nobody who is off has any.
+fn series_and_lanes() -> Result<(), Failed> {
+    for scenario in ["hsrp-ipsec", "crash", "rekey", "lossy", "flap"] {
+        let figures = figures(scenario)?;
+        for flow in &figures.flows {
+            let (mut end, mut delivered, mut lost) = (0.0f64, 0u64, 0u64);
+            for s in &flow.series {
+                require((s.from_s - end).abs() < 1e-6, format!("{scenario}: a gap at {end}"))?;
+                end = s.from_s + s.bin_s * s.lost.len() as f64;
+                delivered += s.delivered.iter().map(|n| u64::from(*n)).sum::<u64>();
+                lost += s.lost.iter().map(|n| u64::from(*n)).sum::<u64>();
+            }
+            let sums = (delivered, lost) == (flow.delivered, flow.lost);
+            require(sums, format!("{scenario} {}: {delivered} and {lost} in bins", flow.name))?;
+            let phases: u64 = flow.latency_phases.iter().map(|p| p.packets).sum();
+            require(phases == flow.delivered, format!("{scenario} {}: {phases} latencies", flow.name))?;
+        }
+        for lane in &figures.lanes {
+            for pair in lane.spans.windows(2).filter(|_| matches!(lane.machine, "hsrp" | "link" | "power")) {
+                let apart = pair[0].end_s.is_some_and(|end| end <= pair[1].start_s);
+                require(apart, format!("{scenario}: {lane:?} holds two states at once"))?;
+            }
+            let crashed =
+                |f: &&espalier::measure::figures::Fault| f.action == "crash" && f.target == lane.node;
+            for fault in figures.faults.iter().filter(crashed) {
+                let lives = |s: &&espalier::measure::lanes::Span| {
+                    s.start_s < fault.at_s && s.end_s.is_none_or(|e| e > fault.at_s)
+                };
+                let alive = lane.spans.iter().find(lives);
+                require(alive.is_none(), format!("{scenario}: {alive:?} outlives its router"))?;
+            }
+        }
+        let active = figures.lanes.iter().filter(|l| l.spans.iter().any(|s| s.state == "Active")).count();
+        require(active == 2, format!("{scenario}: {active} groups were ever Active"))?;
+    }
+    Ok(())
 }
 
 fn snapshots() -> Result<(), Failed> {

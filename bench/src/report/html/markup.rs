@@ -56,6 +56,11 @@ pub(super) fn seconds(s: f64) -> String {
     }
 }
 
+/// Seconds at an axis: no zeros at the end.
+pub(super) fn tick(s: f64) -> String {
+    if s.abs() >= 1.0 { format!("{} s", digits(s)) } else { seconds(s) }
+}
+
 /// Three or four digits that count, without zeros at the end.
 pub(super) fn digits(x: f64) -> String {
     let a = x.abs();

@@ -15,8 +15,17 @@ use timeline::Window;
 
 /// The page of one document, or of several side by side: the first is shown whole.
 pub(super) fn page(documents: &[(String, Failover)]) -> Option<Page> {
-    let (_, run) = documents.first()?;
+    let (name, run) = documents.first()?;
     let mut body = String::new();
+    if documents.len() > 1 {
+        put!(
+            body,
+            "<p class=\"over\"><b>{} documents side by side.</b> All but <a href=\"#comparison\">the comparison</a> is of \
+             the first: <b>{}</b>.</p>",
+            documents.len(),
+            Escaped(name)
+        );
+    }
     put!(
         body,
         "<header><p class=\"over\">Failover report · <b>{}</b> · seed {} · {} of {} time</p>{}</header>",

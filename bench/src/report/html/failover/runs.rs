@@ -1,7 +1,7 @@
 //! Many runs: the spread over seeds as curves of shares, and several documents side by side.
 
 use super::super::given::{Failover, FlowSpread, RunOutage};
-use super::super::markup::{Escaped, put, seconds};
+use super::super::markup::{Escaped, put, seconds, tick};
 use super::super::scale::Linear;
 
 const WIDTH: f64 = 340.0;
@@ -85,7 +85,7 @@ pub(in super::super) fn curve(out: &mut String, title: &str, sets: &[Vec<f64>]) 
             "<text class=\"tick\" x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
             x.at(t),
             HEIGHT - 8.0,
-            seconds(t)
+            tick(t)
         );
     }
     for (i, values) in sets.iter().enumerate() {
@@ -160,6 +160,85 @@ pub(super) fn comparison(documents: &[(String, Failover)]) -> String {
             }
         }
     }
-    out.push_str("</tbody></table></div></section>");
+    out.push_str("</tbody></table></div>");
+    overlays(&mut out, documents);
+    out.push_str("</section>");
     out
+}
+
+/// Packets lost so far, document over document, from the first fault on.
+fn overlays(out: &mut String, documents: &[(String, Failover)]) {
+    out.push_str("<h3>Packets lost so far, by seconds after the first fault</h3><p class=\"fine\">");
+    for (i, (name, _)) in documents.iter().enumerate() {
+        put!(out, "<span class=\"swatch p{}\"></span>{} ", i % 6, Escaped(name));
+    }
+    out.push_str("</p><div class=\"charts\">");
+    let Some((_, first)) = documents.first() else { return };
+    for flow in &first.flows {
+        let curves: Vec<Vec<(f64, f64)>> =
+            documents.iter().map(|(_, run)| lost_so_far(run, &flow.name)).collect();
+        overlay(out, &flow.name, &curves);
+    }
+    out.push_str("</div>");
+}
+
+/// Seconds after the first fault, and how many packets of the flow were lost by then.
+fn lost_so_far(run: &Failover, flow: &str) -> Vec<(f64, f64)> {
+    let fault = run.faults.iter().map(|f| f.at_s).fold(f64::INFINITY, f64::min);
+    let fault = if fault.is_finite() { fault } else { 0.0 };
+    let (mut points, mut lost) = (vec![(0.0, 0.0)], 0.0);
+    let stretches = run.flows.iter().filter(|f| f.name == flow).flat_map(|f| &f.series);
+    for s in stretches.filter(|s| s.bin_s > 0.0) {
+        for (i, n) in s.lost.iter().enumerate().filter(|(_, n)| **n > 0) {
+            let at = s.from_s + (i + 1) as f64 * s.bin_s - fault;
+            if at >= 0.0 {
+                lost += f64::from(*n);
+                points.push((at, lost));
+            }
+        }
+    }
+    points
+}
+
+fn overlay(out: &mut String, title: &str, curves: &[Vec<(f64, f64)>]) {
+    let ends = || curves.iter().filter_map(|c| c.last());
+    let (wide, most) = ends().fold((0.0f64, 0.0f64), |(x, y), p| (x.max(p.0), y.max(p.1)));
+    if most <= 0.0 {
+        return;
+    }
+    let x = Linear { from: 0.0, to: wide * 1.05, start: LEFT, end: WIDTH - 8.0 };
+    let y = Linear { from: 0.0, to: most * 1.05, start: HEIGHT - 24.0, end: 10.0 };
+    put!(
+        out,
+        "<figure><figcaption>{}</figcaption><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Packets lost \
+         so far\">",
+        Escaped(title)
+    );
+    for t in y.ticks(3) {
+        let at = y.at(t);
+        put!(
+            out,
+            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/><text class=\"tick\" x=\"{}\" \
+             y=\"{:.1}\" text-anchor=\"end\">{t:.0}</text>",
+            LEFT - 3.0,
+            at + 3.0
+        );
+    }
+    for t in x.ticks(4) {
+        put!(
+            out,
+            "<text class=\"tick\" x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">+{}</text>",
+            x.at(t),
+            HEIGHT - 8.0,
+            tick(t)
+        );
+    }
+    for (i, curve) in curves.iter().enumerate() {
+        put!(out, "<path class=\"curve c{}\" d=\"M{:.1} {:.1}", i % 6, x.at(0.0), y.at(0.0));
+        for (at, lost) in curve {
+            put!(out, "L{:.1} {:.1}", x.at(*at), y.at(*lost));
+        }
+        put!(out, "H{:.1}\"/>", x.end);
+    }
+    out.push_str("</svg></figure>");
 }
