@@ -37,6 +37,7 @@ fn main() {
         with(&terminal, "a run on a terminal ends by naming its page", names_its_page),
         with(&None, "series and lanes add up", series_and_lanes),
         with(&None, "terminals of 80 and 200 columns", snapshots),
+        with(&None, "a picture stands alone", picture),
         with(&None, "what is no report is said with its place", mistakes),
         with(&None, "a pipe gets no colours and COLUMNS is kept to", piped),
     ];
@@ -420,6 +421,20 @@ fn piped() -> Result<(), Failed> {
         require(text.contains("Delivered") && !text.contains("The page:"), text)?;
     }
     Ok(())
+}
+
+fn picture() -> Result<(), Failed> {
+    let scratch = Scratch::new();
+    let (file, out) = (scratch.file("report.json", document()), scratch.path("run.svg"));
+    let text = |p: &Path| p.to_string_lossy().into_owned();
+    let output = espalier(&["report", &text(&file), "-o", &text(&out)]);
+    require(output.status.success(), String::from_utf8_lossy(&output.stderr))?;
+    let svg = std::fs::read_to_string(&out)?;
+    require(
+        svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.ends_with("</svg>\n"),
+        svg.clone(),
+    )?;
+    require(svg.contains("class=\"lost\"") && svg.contains("HSRP"), svg)
 }
 
 fn mistakes() -> Result<(), Failed> {

@@ -11,22 +11,27 @@ use crate::staged::Staged;
 #[command(
     after_help = "Examples:\n  espalier report run/report.json                      writes run/report.html\n  \
     espalier report slow/report.json fast/report.json -o both.html\n  \
+    espalier report run/report.json -o run.svg             the time axis alone, for a README\n  \
     espalier bench --json > bench.json && espalier report bench.json"
 )]
 pub(super) struct Arguments {
     /// What --json or --out of failover, bench, compare or profile wrote; all of one kind
     #[arg(required = true, value_name = "RUN.json")]
     files: Vec<PathBuf>,
-    /// The page [default: the first file with .html for its ending]
+    /// The page; of one failover and with .svg for its ending, its time axis as a picture [default: the first file with .html for its ending]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let sources = arguments.files.iter().map(|f| source(f)).collect::<Result<Vec<_>, _>>()?;
-    let page = html::page(&sources).map_err(|m| Failure::Input(m.to_string()))?;
     let Some(first) = arguments.files.first() else { return Ok(()) };
     let out = arguments.out.clone().unwrap_or_else(|| first.with_extension("html"));
+    let made = match sources.as_slice() {
+        [one] if out.extension().is_some_and(|e| e == "svg") => html::picture(one),
+        all => html::page(all),
+    };
+    let page = made.map_err(|m| Failure::Input(m.to_string()))?;
     write(&out, &page)?;
     print(&format!("{}\n", out.display()))
 }

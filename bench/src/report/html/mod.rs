@@ -90,6 +90,23 @@ pub fn page(sources: &[Source]) -> Result<String, Mistake> {
     page.map(|p| framed(&p)).ok_or_else(|| Place::start("report").says("wants a document"))
 }
 
+/// The time axis of a failover as SVG that stands alone: for a README, or slides.
+///
+/// # Errors
+/// The document cannot be read, is of another kind, or its run has no length.
+pub fn picture(source: &Source) -> Result<String, Mistake> {
+    let (kind, start): (Kind, _) = (source.read()?, Place::start(&source.file));
+    if kind.schema != "espalier.failover/1" {
+        return Err(start.says(format!("is {}: pictures are made of espalier.failover/1", kind.schema)));
+    }
+    let drawn = failover::picture(&source.read()?).ok_or_else(|| start.says("its run has no length"))?;
+    let alone = "<svg xmlns=\"http://www.w3.org/2000/svg\" font-family=\"sans-serif\" font-size=\"10.5\" ";
+    let inside = format!(
+        "><style><![CDATA[\n{STYLE}]]></style><rect width=\"100%\" height=\"100%\" style=\"fill:var(--card)\"/>"
+    );
+    Ok(drawn.replacen("<svg ", alone, 1).replacen('>', &inside, 1) + "\n")
+}
+
 fn framed(page: &Page) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \

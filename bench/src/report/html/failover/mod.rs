@@ -61,6 +61,12 @@ pub(super) fn page(documents: &[(String, Failover)]) -> Option<Page> {
     Some(Page { title: format!("{} · failover report", run.scenario), body })
 }
 
+/// The whole run on one axis, as a drawing that stands alone.
+pub(super) fn picture(run: &Failover) -> Option<String> {
+    let whole = Window { from: 0.0, to: run.duration_s, live: false };
+    (run.duration_s > 0.0 && run.duration_s.is_finite()).then(|| timeline::draw(run, whole))
+}
+
 /// What struck, under the drawing.
 fn struck(run: &Failover) -> String {
     let mut out = String::from("<ol class=\"faults\">");
