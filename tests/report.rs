@@ -298,12 +298,18 @@ fn every_schema() -> Result<(), Failed> {
     let profile = serde_json::json!({ "schema": "espalier.profile/1", "manifest": {}, "total_ns": 90.0, "stages": [
         { "stage": "classify", "ns_per_packet": 30.0, "cycles_per_packet": 90.0, "share": 0.333 },
         { "stage": "seal", "ns_per_packet": 60.0, "cycles_per_packet": 180.0, "share": 0.667 } ] });
+    let cores = serde_json::json!({ "schema": "espalier.cores/1", "manifest": {}, "direction": "encap", "size": "64",
+        "transforms": [{ "transform": "des-md5", "engine": "simd", "helpers_wanted": 2,
+            "costs": { "owner_ns": 60.0, "crypt_ns": 120.0, "hop_ns": 9.0 }, "points": [
+            { "layout": "1", "cores": 1, "measured_pps": 5e6, "model_pps": 5.5e6 },
+            { "layout": "1+3", "cores": 4, "model_pps": 1.45e7 } ] }] });
     let bench = String::from_utf8(bench.stdout)?;
     let sweep = String::from_utf8(sweep.stdout)?;
     for (name, json, words) in [
         ("bench", bench, vec!["a packet at best", "aes128-gcm", "scalar"]),
         ("sweep", sweep, vec!["buys most", "standby 1 timers 1 {3,5}", "Every combination"]),
         ("compare", compare.to_string(), vec!["des-md5 carries most", "80 µs"]),
+        ("cores", cores.to_string(), vec!["5 M/s at most: des-md5 in layout 1", "model 14.5 M/s"]),
         ("profile", profile.to_string(), vec!["90 ns a packet", "classify"]),
     ] {
         let page = page(&scratch, &json);

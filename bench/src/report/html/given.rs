@@ -349,3 +349,40 @@ pub(super) struct MeanPart {
     pub(super) part: String,
     pub(super) mean_s: f64,
 }
+
+/// `espalier.cores/1`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Cores {
+    pub(super) direction: String,
+    pub(super) size: String,
+    pub(super) transforms: Vec<Scaled>,
+    pub(super) manifest: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Scaled {
+    pub(super) transform: String,
+    pub(super) engine: String,
+    pub(super) costs: Costs,
+    pub(super) helpers_wanted: usize,
+    pub(super) points: Vec<ScaledPoint>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Costs {
+    pub(super) owner_ns: f64,
+    pub(super) crypt_ns: f64,
+    pub(super) hop_ns: Option<f64>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ScaledPoint {
+    pub(super) layout: String,
+    pub(super) cores: usize,
+    pub(super) measured_pps: Option<f64>,
+    pub(super) model_pps: f64,
+}

@@ -3,6 +3,7 @@
 
 mod bench;
 mod compare;
+mod cores;
 mod failover;
 mod given;
 mod markup;
@@ -80,6 +81,7 @@ pub fn page(sources: &[Source]) -> Result<String, Mistake> {
         "espalier.failover/1" => failover::page(&Source::all(sources)?),
         "espalier.bench/1" => bench::page(&Source::all(sources)?),
         "espalier.compare/1" => compare::page(&Source::all(sources)?),
+        "espalier.cores/1" => cores::page(&Source::all(sources)?),
         "espalier.sweep/1" => sweep::page(&Source::all(sources)?),
         "espalier.profile/1" => profile::page(&Source::all(sources)?),
         other => {
