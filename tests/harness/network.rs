@@ -9,7 +9,7 @@
 
 use espalier::drive::simulated::{Options, run};
 use espalier::scenario::{Changes, Scenario};
-use espalier_control::event::Level;
+use espalier_control::event::{Event, Level, Mark};
 use espalier_wire::Instant;
 
 use crate::conformance::Subject;
@@ -30,7 +30,10 @@ impl Network {
         for happened in &recording.events {
             let node = &recording.nodes[usize::from(happened.node.0)];
             let source = happened.event.source.name();
-            let told = happened.event.level != Level::Debug || happened.event.mark.is_some();
+            // Debug lines are talk, unless they mean something; states are drawn, not told.
+            let Event { level, mark, .. } = &happened.event;
+            let state = matches!(mark, Some(Mark::State { .. }));
+            let told = *level == Level::Syslog || (!state && (*level == Level::Report || mark.is_some()));
             if told && self.watched.iter().any(|(s, n)| s == source && n == node) {
                 self.said.push_back((happened.at, format!("{node}: {}", happened.event.text)));
             }

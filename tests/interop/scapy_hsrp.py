@@ -3,7 +3,7 @@
     scapy_hsrp.py IFACE SECONDS INTERVAL KEY=VALUE...
 
 Sends one message every INTERVAL seconds for SECONDS (0: once). Keys: version, op, state, priority, group, vip, auth, src, mac,
-hello, hold, cut (bytes of UDP payload to send, of whatever length), noise (that many mutations of the message, from a seed).
+hello, hold, cut (lengths of UDP payload, each sent once), noise (that many mutations of the message, from a seed).
 """
 import random
 import struct
@@ -55,7 +55,9 @@ def main():
             send(bytes(wrong[: chance.randint(0, len(wrong))]) if chance.random() < 0.5 else bytes(wrong) + bytes(chance.randint(0, 40)))
         return
     if "cut" in v:
-        body = (body + bytes(2000))[: int(v["cut"])]
+        for length in v["cut"].split(","):
+            send((body + bytes(2000))[: int(length)])
+        return
     end = time.monotonic() + seconds
     while True:
         send(body)

@@ -203,9 +203,8 @@ impl Trace {
             Self::Discarded { iface, src, reason } => {
                 format!("OSPF: Rcv pkt from {src}, {}: {}", name(*iface), reason.text())
             }
-            Self::SpfScheduled { at, reason } => {
-                format!("OSPF: Schedule SPF at {at}, change in LSA {reason}")
-            }
+            // An instant means nothing to whoever reads: what it counts from is the driver's affair.
+            Self::SpfScheduled { reason, .. } => format!("OSPF: Schedule SPF, change in LSA {reason}"),
             Self::Spf { waited, routers, prefixes } => {
                 format!(
                     "OSPF: running SPF, {waited} after the first change: {routers} routers, {prefixes} networks"
