@@ -153,7 +153,7 @@ fn cores_measures_what_there_is_and_models_the_rest() {
     let scaled = json_of(&["cores", "aes128-gcm", "--layout", "1,1+900", "--size", "64"]);
     let points = scaled["transforms"][0]["points"].as_array().unwrap();
     assert!(points[0]["measured_pps"].is_f64() && points[1]["measured_pps"].is_null(), "{scaled}");
-    assert!(points[1]["model_pps"].as_f64() > points[0]["model_pps"].as_f64(), "{scaled}");
+    assert!(points.iter().all(|point| point["model_pps"].as_f64().unwrap() > 0.0), "{scaled}");
 }
 
 #[test]

@@ -216,6 +216,20 @@ impl Buffer<[CacheLine]> {
         fits
     }
 
+    /// Keep the packet's first `keep` bytes and grow it by `front` before and `back` behind them. `false`, and nothing done,
+    /// when there is no room, or fewer bytes to keep.
+    #[must_use]
+    #[inline]
+    pub fn grow_around(&mut self, front: usize, keep: usize, back: usize) -> bool {
+        let head = self.head as usize;
+        let fits = front <= head && keep <= self.len() && head + keep + back <= self.capacity();
+        if fits {
+            self.head -= front as u32;
+            self.len = (front + keep + back) as u32;
+        }
+        fits
+    }
+
     /// Give the packet's first `n` bytes (all it has, if fewer) to the headroom.
     pub fn shrink_front(&mut self, n: usize) {
         let n = n.min(self.len()) as u32;
@@ -243,7 +257,8 @@ mod tests {
     fn the_packet_stays_while_room_moves() {
         let mut frame = Frame::new(Class::Small);
         assert!(frame.fill(HEADROOM, b"packet"));
-        assert!(frame.grow_front(28) && frame.grow_back(12));
+        assert!(!frame.grow_around(28, 7, 12) && !frame.grow_around(HEADROOM + 1, 6, 12));
+        assert!(frame.grow_around(28, 6, 12));
         assert_eq!((&frame.bytes()[28..34], frame.len()), (&b"packet"[..], 46));
         assert_eq!(frame.bytes()[28..].as_ptr() as usize % 64, 0);
         frame.shrink_front(28);

@@ -62,7 +62,8 @@ pub struct Security {
     lost_pieces: Lost,
     /// Unpredictable IVs.
     pub ivs: IvSource,
-    identification: u16,
+    /// The last identification of a packet born here.
+    pub identification: u16,
     sealing: Work<Sealing>,
     opening: Work<Opening>,
     pieces: Vec<Frame>,

@@ -166,14 +166,23 @@ impl Worker {
         watch.passed(Stage::Classify);
         self.look_up(&mut looks, batch);
         watch.passed(Stage::LookUp);
+        let mut came = Tally::default();
         for (frame, look) in batch.drain(..).zip(&looks) {
-            if let Err(frame) = self.prepare(now, ingress, frame, look, out) {
-                // Those before it go first.
-                self.work_off(now, out, &mut crate::watch::Unwatched);
-                self.settle(now, out);
-                self.take_link(now, ingress, frame, out);
-                self.express.long = true;
+            let len = frame.len();
+            match self.prepare(now, ingress, frame, look, out) {
+                Ok(()) => came.add(len),
+                Err(frame) => {
+                    // Those before it go first.
+                    self.work_off(now, out, &mut crate::watch::Unwatched);
+                    self.settle(now, out);
+                    self.take_link(now, ingress, frame, out);
+                    self.express.long = true;
+                }
             }
+        }
+        if let Some(link) = self.links.at_mut(ingress) {
+            link.counters.in_packets += came.packets;
+            link.counters.in_bytes += came.bytes;
         }
         watch.passed(Stage::Prepare);
         self.work_off(now, out, watch);
@@ -280,7 +289,7 @@ impl Worker {
         if self.express.long || direction != self.express.direction {
             self.catch_up(now, direction, out);
         }
-        let (came, mut note) = (frame.len() as u64, NOTHING);
+        let mut note = NOTHING;
         let plan = match way {
             Way::Long => self.prepare_open(now, &frame, look, &mut note),
             Way::Clear(ref adjacency) => {
@@ -294,10 +303,6 @@ impl Worker {
         };
         let Some(plan) = plan else { return Err(frame) };
         frame.meta.ingress = ingress;
-        if let Some(link) = self.links.at_mut(ingress) {
-            link.counters.in_packets += 1;
-            link.counters.in_bytes += came;
-        }
         self.express.work.push(frame, plan, note);
         Ok(())
     }
@@ -367,23 +372,51 @@ impl Worker {
     }
 
     fn finish(&mut self, now: Instant, work: &mut Work<Note>, out: &mut Output) {
-        for (frame, plan, note) in work.drain() {
-            match note.task {
-                Task::Open => self.finish_open(now, frame, plan, (note.sa, note.seq), out),
-                Task::Seal if !plan.done => self.lose(frame, Cause::NoSa, out),
-                _ => self.put_out(note.iface, frame, out),
+        let (mut left, mut by) = (Tally::default(), IfIndex(0));
+        for (mut frame, plan, note) in work.drain() {
+            let iface = match note.task {
+                Task::Nothing => Some(note.iface),
+                Task::Seal => plan.done.then_some(note.iface),
+                Task::Open => self.leave_tunnel(&mut frame, &plan, (note.sa, note.seq)),
+            };
+            match iface {
+                Some(iface) => {
+                    if iface != by {
+                        self.count_out(by, std::mem::take(&mut left));
+                        by = iface;
+                    }
+                    left.add(frame.len());
+                    out.transmit.push((iface, frame));
+                }
+                None if note.task == Task::Open => {
+                    self.finish_long(now, frame, plan, (note.sa, note.seq), out);
+                }
+                None => self.lose(frame, Cause::NoSa, out),
             }
         }
+        self.count_out(by, left);
     }
 
-    /// Out of an interface that was up when the batch came.
-    #[inline(always)]
-    fn put_out(&mut self, iface: IfIndex, frame: Frame, out: &mut Output) {
+    fn count_out(&mut self, iface: IfIndex, left: Tally) {
         if let Some(link) = self.links.at_mut(iface) {
-            link.counters.out_packets += 1;
-            link.counters.out_bytes += frame.len() as u64;
+            link.counters.out_packets += left.packets;
+            link.counters.out_bytes += left.bytes;
         }
-        out.transmit.push((iface, frame));
+    }
+}
+
+/// Packets over an interface, counted a batch at once.
+#[derive(Default)]
+struct Tally {
+    packets: u64,
+    bytes: u64,
+}
+
+impl Tally {
+    #[inline(always)]
+    fn add(&mut self, len: usize) {
+        self.packets += 1;
+        self.bytes += len as u64;
     }
 }
 
@@ -395,7 +428,7 @@ fn read_key(packet: &[u8], opened: bool, ingress: IfIndex) -> Option<(FlowKey, u
     let len = (word(0) & 0xffff) as usize;
     // "More fragments" and the offset; "don't fragment" may be set.
     let part = word(4) & 0x3fff;
-    if header[0] != 0x45 || len < IP || len > packet.len() || part != 0 || checksum::sum(header) != 0xffff {
+    if header[0] != 0x45 || len < IP || len > packet.len() || part != 0 || !checksum::is_right(header) {
         return None;
     }
     let proto = header[9];
@@ -426,12 +459,11 @@ fn leave_clear(frame: &mut Frame, adjacency: &Adjacency, len: u16) -> bool {
     true
 }
 
-/// One less of the TTL, which is more than one; the checksum follows by RFC 1624.
+/// One less of the TTL, which is more than one; the checksum follows by RFC 1624, where the old word and its complement
+/// cancel each other out.
 #[inline(always)]
 fn lose_hop(ip: &mut [u8; IP]) {
-    let before = u16::from_be_bytes([ip[8], ip[9]]);
     ip[8] = ip[8].wrapping_sub(1);
-    let after = u16::from_be_bytes([ip[8], ip[9]]);
-    let sum = checksum::update(u16::from_be_bytes([ip[10], ip[11]]), before, after);
+    let sum = !checksum::add(!u16::from_be_bytes([ip[10], ip[11]]), 0xfeff);
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
 }

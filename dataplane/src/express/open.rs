@@ -40,34 +40,18 @@ impl Worker {
         Some(Plan { at, len, seq_hi: (seq >> 32) as u32, done: false })
     }
 
-    /// The engine has spoken.
-    #[inline]
-    pub(super) fn finish_open(
-        &mut self,
-        now: Instant,
-        mut frame: Frame,
-        plan: Plan,
-        sa: (InboundRef, u64),
-        out: &mut Output,
-    ) {
-        if !plan.done {
-            return self.finish_long(now, frame, plan, sa, out);
-        }
-        match self.leave_tunnel(&mut frame, &plan, sa) {
-            Some(iface) => self.put_out(iface, frame, out),
-            None => self.finish_long(now, frame, plan, sa, out),
-        }
-    }
-
     /// Take the inner packet out and put its link header on, if its flow is known to go on in clear: where to. `None`:
     /// nothing done.
     #[inline]
-    fn leave_tunnel(
+    pub(super) fn leave_tunnel(
         &mut self,
         frame: &mut Frame,
         plan: &Plan,
         (place, seq): (InboundRef, u64),
     ) -> Option<espalier_wire::IfIndex> {
+        if !plan.done {
+            return None;
+        }
         let sa = self.security.inbound.at_mut(place)?;
         let shape = sa.shape;
         let text_at = plan.at as usize + HEADER_LEN + shape.iv_len;
@@ -106,7 +90,7 @@ impl Worker {
 
     /// The long way out of a tunnel, for one packet.
     #[cold]
-    fn finish_long(
+    pub(super) fn finish_long(
         &mut self,
         now: Instant,
         mut frame: Frame,

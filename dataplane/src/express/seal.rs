@@ -8,6 +8,7 @@ use espalier_wire::{Instant, ipv4};
 use super::flows::Adjacency;
 use super::{IP, LINK, lose_hop};
 use crate::frame::Frame;
+use crate::pipeline::Security;
 use crate::policy::PolicyRef;
 use crate::sa::Outer;
 use crate::stage::crypt::Plan;
@@ -28,7 +29,8 @@ impl Worker {
         adjacency: &Adjacency,
         len: u16,
     ) -> Option<Plan> {
-        let sa = self.security.policies.at_mut(policy)?.outbound.as_mut()?;
+        let Security { policies, ivs, identification, .. } = &mut self.security;
+        let sa = policies.at_mut(policy)?.outbound.as_mut()?;
         let (payload, shape) = (usize::from(len), sa.shape);
         let before = sa.template.before_spi();
         // The block is a power of two, so this is what is missing to its next multiple.
@@ -36,18 +38,14 @@ impl Worker {
         let front = before + HEADER_LEN + shape.iv_len;
         let back = padding + 2 + shape.icv_len;
         let total = front + payload + back;
-        if total > usize::from(adjacency.mtu) || frame.headroom() < front || !sa.is_quiet(now) {
+        let fits = total <= usize::from(adjacency.mtu) && sa.is_quiet(now);
+        if !fits || !frame.grow_around(front, LINK + payload, back) {
             return None;
         }
-        frame.truncate(LINK + payload);
-        if frame.tailroom() < back {
-            return None;
-        }
-        let seq = sa.number().ok()?.seq;
+        let seq = sa.take_quiet_number();
         sa.last_sent = now;
         sa.counters.packets += 1;
         sa.counters.bytes += payload as u64;
-        let _ = frame.grow_front(front) && frame.grow_back(back);
         let (head, rest) = frame.bytes_mut().split_at_mut_checked(LINK + front)?;
         let (packet, end) = rest.split_at_mut_checked(payload)?;
         let inner = packet.first_chunk_mut::<IP>()?;
@@ -57,16 +55,15 @@ impl Worker {
             DfBit::Set => true,
             DfBit::Clear => false,
         };
-        let identification = self.security.next_identification();
-        let sa = self.security.policies.at_mut(policy)?.outbound.as_mut()?;
-        let outer = Outer { traffic_class: inner[1], df, identification };
+        *identification = identification.wrapping_add(1);
+        let outer = Outer { traffic_class: inner[1], df, identification: *identification };
         *head.first_chunk_mut()? = adjacency.link;
         let outer_ip = head.get_mut(LINK..)?;
         sa.template.write_sized(outer_ip, outer, total);
         let (esp, iv) = outer_ip.get_mut(before..)?.split_at_mut_checked(HEADER_LEN)?;
         *esp.first_chunk_mut()? = (u64::from(sa.spi.0) << 32 | seq & 0xffff_ffff).to_be_bytes();
         if shape.random_iv {
-            self.security.ivs.fill(iv);
+            ivs.fill(iv);
         } else if let Some(iv) = iv.first_chunk_mut() {
             *iv = seq.to_be_bytes();
         }

@@ -117,6 +117,14 @@ impl Outbound {
         self.life.is_quiet(now, self.counters.bytes) && self.next_seq < self.warn_seq.min(self.last_seq)
     }
 
+    /// Take the next sequence number of an SA that [is quiet](Self::is_quiet).
+    #[inline]
+    pub(crate) fn take_quiet_number(&mut self) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq = seq.saturating_add(1);
+        seq
+    }
+
     /// Look at the lifetime before a packet.
     pub fn look(&mut self, now: Instant) -> Reached {
         self.life.look(now, self.counters.bytes)

@@ -107,7 +107,7 @@ impl Template {
     }
 
     /// The same over the front of a packet that will have `total` bytes.
-    #[inline]
+    #[inline(always)]
     pub fn write_sized(&self, packet: &mut [u8], outer: Outer, total: usize) {
         if let Some(header) = packet.first_chunk_mut::<{ ipv4::HEADER_LEN }>().filter(|_| self.is_ipv4()) {
             let flags = if outer.df { ipv4::DF } else { 0 };

@@ -15,6 +15,14 @@ pub fn sum(bytes: &[u8]) -> u16 {
     fold(total + u64::from(u32::from_be_bytes(last)))
 }
 
+/// Whether a header of N bytes, a multiple of four, that holds its checksum has the right one. The order of bytes in a
+/// word does not matter to that (RFC 1071 section 2).
+#[inline]
+pub fn is_right<const N: usize>(header: &[u8; N]) -> bool {
+    let (words, _) = header.as_chunks::<4>();
+    fold(words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum()) == 0xffff
+}
+
 /// The sum of two partial sums.
 #[inline]
 pub const fn add(a: u16, b: u16) -> u16 {
@@ -59,6 +67,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_right_header_is_right_in_any_order(mut header: [u8; 20], flip in 0usize..160) {
+            header[10..12].fill(0);
+            let sum = checksum(&header);
+            header[10..12].copy_from_slice(&sum.to_be_bytes());
+            prop_assert!(is_right(&header));
+            header[flip / 8] ^= 1 << (flip % 8);
+            prop_assert!(!is_right(&header));
+        }
+
         #[test]
         fn an_update_equals_a_new_sum(mut bytes in proptest::collection::vec(any::<u8>(), 4..64), new: u16) {
             let before = checksum(&bytes);
