@@ -9,7 +9,7 @@ use espalier_wire::Transform;
 use espalier_wire::plane::Direction;
 
 use super::kinds::{self, BURSTS, SAS, Way, in_range, seconds, size};
-use super::{Failure, print};
+use super::{Failure, print, print_json};
 use crate::capture::{Format, Interface, LinkType, Writer};
 use crate::drive::layout::Layout;
 use crate::drive::pin;
@@ -126,7 +126,7 @@ fn search_all(arguments: &Arguments, cells: &[Cell]) -> Result<(), Failure> {
     let manifest = BenchManifest { manifest, pinned_core, core_hz: machine.core_hz };
     let document = SearchDocument::new(runs, manifest);
     match arguments.json {
-        true => print(&document.json().map_err(|e| Failure::Check(e.to_string()))?),
+        true => print_json(&document),
         false => print(&document.text()),
     }
 }
@@ -150,7 +150,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     bar.finish_and_clear();
     let document = Document::new(runs.map_err(Failure::Check)?, manifest, pinned, machine.core_hz);
     if arguments.json {
-        print(&document.json().map_err(|e| Failure::Check(e.to_string()))?)?;
+        print_json(&document)?;
     } else {
         print(&text(&document))?;
         if let Some(before) = &before {

@@ -8,7 +8,7 @@ use espalier_wire::Transform;
 use espalier_wire::plane::Direction;
 
 use super::kinds::{self, BURSTS, SAS, in_range, seconds, size};
-use super::{Failure, print};
+use super::{Failure, print, print_json};
 use crate::drive::pin;
 use crate::drive::topology::Topology;
 use crate::manifest::Manifest;
@@ -95,7 +95,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         manifest: BenchManifest { manifest, pinned_core, core_hz },
     };
     if arguments.json {
-        return print(&document.json().map_err(|e| Failure::Check(e.to_string()))?);
+        return print_json(&document);
     }
     print(&text(&document))
 }

@@ -6,7 +6,7 @@ use espalier_dataplane::crypto::Choice;
 use espalier_wire::Transform;
 
 use super::kinds::{self, BURSTS, Way, in_range, seconds, size};
-use super::{Failure, print};
+use super::{Failure, print, print_json};
 use crate::drive::layout::Layout;
 use crate::drive::pin;
 use crate::drive::topology::Topology;
@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         manifest: BenchManifest { manifest, pinned_core, core_hz: machine.core_hz },
     };
     if arguments.json {
-        return print(&document.json().map_err(|e| Failure::Check(e.to_string()))?);
+        return print_json(&document);
     }
     print(&text(&document))
 }

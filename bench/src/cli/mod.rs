@@ -184,3 +184,8 @@ fn print(text: &str) -> Result<(), Failure> {
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
+
+/// Print a document as JSON.
+fn print_json(document: &impl serde::Serialize) -> Result<(), Failure> {
+    print(&crate::report::json::text(document).map_err(|e| Failure::Check(e.to_string()))?)
+}

@@ -6,7 +6,7 @@ use espalier_dataplane::crypto::Choice;
 use espalier_wire::Transform;
 
 use super::kinds::{self, BURSTS, SAS, Way, in_range, seconds, size};
-use super::{Failure, print};
+use super::{Failure, print, print_json};
 use crate::drive::pin;
 use crate::drive::topology::Topology;
 use crate::manifest::Manifest;
@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let profile = profile(&kind, arguments.seconds, core_hz).map_err(Failure::Check)?;
     let document = Document::new(&kind, profile, BenchManifest { manifest, pinned_core, core_hz });
     if arguments.json {
-        print(&document.json().map_err(|e| Failure::Check(e.to_string()))?)?;
+        print_json(&document)?;
     } else if arguments.folded {
         print(&document.folded())?;
     } else {

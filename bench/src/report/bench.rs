@@ -42,14 +42,6 @@ impl Document {
         let manifest = BenchManifest { manifest, pinned_core, core_hz };
         Self { schema: SCHEMA, runs, manifest }
     }
-
-    /// The JSON.
-    ///
-    /// # Errors
-    /// A figure that is no number.
-    pub fn json(&self) -> serde_json::Result<String> {
-        Ok(serde_json::to_string_pretty(self)? + "\n")
-    }
 }
 
 /// A table: a block for each transform, its lines in the order in which they were asked for.

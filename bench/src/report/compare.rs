@@ -79,16 +79,6 @@ impl Point {
     }
 }
 
-impl Document {
-    /// The JSON.
-    ///
-    /// # Errors
-    /// A figure that is no number.
-    pub fn json(&self) -> serde_json::Result<String> {
-        Ok(serde_json::to_string_pretty(self)? + "\n")
-    }
-}
-
 /// Tables of latency and loss: a line for each load, a column for each transform.
 pub fn text(document: &Document) -> String {
     let mut text = String::new();

@@ -43,16 +43,6 @@ pub struct Scaled {
     pub points: Vec<Point>,
 }
 
-impl Document {
-    /// The JSON.
-    ///
-    /// # Errors
-    /// A figure that is no number.
-    pub fn json(&self) -> serde_json::Result<String> {
-        Ok(serde_json::to_string_pretty(self)? + "\n")
-    }
-}
-
 /// A block for each transform.
 pub fn text(document: &Document) -> String {
     let mut text = String::new();

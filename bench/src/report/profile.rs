@@ -92,14 +92,6 @@ impl Document {
         }
     }
 
-    /// The JSON.
-    ///
-    /// # Errors
-    /// A figure that is no number.
-    pub fn json(&self) -> serde_json::Result<String> {
-        Ok(serde_json::to_string_pretty(self)? + "\n")
-    }
-
     /// Lines that flame graph programs read: stack, then picoseconds.
     pub fn folded(&self) -> String {
         let mut text = String::new();

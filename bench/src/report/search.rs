@@ -53,14 +53,6 @@ impl Document {
         Self { schema: SCHEMA, runs, manifest }
     }
 
-    /// The JSON.
-    ///
-    /// # Errors
-    /// A figure that is no number.
-    pub fn json(&self) -> serde_json::Result<String> {
-        Ok(serde_json::to_string_pretty(self)? + "\n")
-    }
-
     /// A line for each search, in millions of packets a second.
     pub fn text(&self) -> String {
         let mut text = String::from("sealing on one core under open-loop load, in Mpps\n\n");

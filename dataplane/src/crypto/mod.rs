@@ -20,6 +20,7 @@ use espalier_wire::Transform;
 use espalier_wire::plane::Direction;
 
 mod des_keys;
+mod des_tables;
 mod engines;
 mod layout;
 mod library;
