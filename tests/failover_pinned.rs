@@ -1,0 +1,72 @@
+//! One scenario in virtual time and under the wall clock: the same outages for the same reasons, milestones in the same
+//! order. How long anything took decides nothing.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::Value;
+
+fn run(drive: &str) -> Value {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/seconds/scenario.toml");
+    let arguments = ["failover", scenario, "--drive", drive, "--json"];
+    let output = Command::new(env!("CARGO_BIN_EXE_espalier-tested")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{drive}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value[name].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// By flow: which faults cost it something, and as what.
+fn outages(run: &Value) -> Vec<String> {
+    let of = |flow: &Value| {
+        let struck = list(flow, "outages").iter().filter(|outage| !outage["fault"].is_null());
+        let struck: Vec<String> = struck.map(|o| format!("{} {}", o["fault"], o["kind"])).collect();
+        format!("{} {struck:?}", flow["name"])
+    };
+    list(run, "flows").iter().map(of).collect()
+}
+
+/// By flow: where most of its lost packets were lost, and to what.
+fn main_cause(run: &Value) -> BTreeMap<String, (u64, String)> {
+    let mut most = BTreeMap::new();
+    for loss in list(run, "losses") {
+        let lost = loss["lost"].as_u64().unwrap();
+        let place = format!("{} {}", loss["node"], loss["cause"]);
+        let entry: &mut (u64, String) = most.entry(loss["flow"].to_string()).or_default();
+        if lost > entry.0 {
+            *entry = (lost, place);
+        }
+    }
+    most
+}
+
+/// The kinds of milestones of each fault, in the order in which each was first reached.
+fn milestones(run: &Value) -> Vec<String> {
+    let mut order: Vec<String> = Vec::new();
+    for phase in list(run, "phases").iter().filter(|phase| phase["milestone"] != "first-packet") {
+        let name = format!("{} {}", phase["fault"], phase["milestone"]);
+        if !order.contains(&name) {
+            order.push(name);
+        }
+    }
+    order
+}
+
+#[test]
+fn the_wall_clock_agrees_with_virtual_time() {
+    let (simulated, pinned) = (run("simulated"), run("pinned"));
+    assert_eq!((&simulated["clock"], &pinned["clock"]), (&"virtual".into(), &"real".into()));
+    assert_eq!(outages(&simulated), outages(&pinned));
+    assert_eq!(milestones(&simulated), milestones(&pinned));
+    let names = |run: &Value| {
+        main_cause(run).into_iter().map(|(flow, (_, place))| (flow, place)).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(names(&simulated), names(&pinned));
+    // Open loop: every packet was offered, however late.
+    let offered =
+        |run: &Value| list(run, "flows").iter().map(|flow| flow["offered"].clone()).collect::<Vec<_>>();
+    assert_eq!(offered(&simulated), offered(&pinned));
+    assert!(simulated["schedule"].is_null() && pinned["schedule"]["offered"].as_u64().unwrap() > 1000);
+}
