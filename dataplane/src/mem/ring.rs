@@ -1,5 +1,5 @@
 //! A bounded ring between cores: lock-free, for one or many on either side. What moves through it is a batch, so that
-//! its cost is divided by the packets in one (benches/ring.rs has what it costs).
+//! its cost is divided by the packets in one (`espalier cores` measures it as the hop).
 
 use std::sync::Arc;
 
