@@ -37,10 +37,16 @@ impl Trial {
     }
 }
 
+/// Sequence numbers of 32 bits last for 2^32 packets of an SA (RFC 4303 section 3.3.3): before a trial could meet their end,
+/// the SAs are made anew.
+const RENEWED_AFTER: u64 = 1 << 31;
+
 /// A core under load.
 pub struct Load {
     rig: Rig,
-    burst: usize,
+    kind: Kind,
+    /// Packets since the SAs were made.
+    sealed: u64,
     /// Where in the working set the next packet comes from.
     next: usize,
 }
@@ -57,7 +63,7 @@ impl Load {
         if !rig.check()? {
             return Err(format!("{} by {}: results are wrong", kind.transform, kind.engine));
         }
-        Ok(Self { rig, burst: kind.burst, next: 0 })
+        Ok(Self { rig, kind: kind.clone(), sealed: 0, next: 0 })
     }
 
     /// Packets a second that the core takes when there is always one: the best of a few looks, which an interruption
@@ -70,7 +76,7 @@ impl Load {
         for _ in 0..3 {
             let (start, mut packets) = (Instant::now(), 0);
             while start.elapsed() < each / 3 {
-                packets += self.pass(self.burst)?;
+                packets += self.pass(self.kind.burst)?;
             }
             best = best.max(packets as f64 / start.elapsed().as_secs_f64());
         }
@@ -85,6 +91,9 @@ impl Load {
         let mut latency =
             Histogram::new_with_bounds(1, LATENCY_MAX, 3).map_err(|e| format!("no histogram: {e}"))?;
         let total = (duration.as_secs_f64() * pps) as u64;
+        if self.sealed > RENEWED_AFTER {
+            (self.rig, self.sealed, self.next) = (Rig::new(&self.kind, WORKING_SET, 0)?, 0, 0);
+        }
         let ns_each = 1e9 / pps;
         let intended = |n: u64| (n as f64 * ns_each) as u64;
         let (mut ring, mut arrived, mut delivered) = (VecDeque::with_capacity(RING), 0_u64, 0_u64);
@@ -99,7 +108,7 @@ impl Load {
                 }
                 arrived += 1;
             }
-            let take = ring.len().min(self.burst);
+            let take = ring.len().min(self.kind.burst);
             if take == 0 {
                 std::hint::spin_loop();
                 continue;
@@ -117,6 +126,7 @@ impl Load {
     fn pass(&mut self, take: usize) -> Result<u64, Refused> {
         let came = self.rig.pass(self.next, take);
         self.next = (self.next + take) % self.rig.len();
+        self.sealed += came as u64;
         if came == take { Ok(came as u64) } else { Err("packets were lost inside the dataplane".to_owned()) }
     }
 }
