@@ -19,6 +19,7 @@ const HOSTILE: &str = "\"><img src=x onerror=window.pwned=1></script><script>win
 fn main() {
     let arguments = Arguments::from_args();
     let chromium = missing(&[BROWSER, "--version"]);
+    let paper = chromium.clone().or_else(|| missing(&["pdftotext", "-v"]));
     let terminal = missing(&["script", "--version"]);
     let with = |peer: &Option<String>, name: &str, test: fn() -> Result<(), Failed>| {
         let why = peer.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
@@ -34,6 +35,7 @@ fn main() {
         with(&chromium, "hostile names stay text", hostile_names),
         with(&chromium, "ten megabytes open in three seconds", large),
         with(&chromium, "every schema has a page", every_schema),
+        with(&paper, "the page prints", printed),
         with(&terminal, "a run on a terminal ends by naming its page", names_its_page),
         with(&None, "series and lanes add up", series_and_lanes),
         with(&None, "terminals of 80 and 200 columns", snapshots),
@@ -350,7 +352,48 @@ fn names_its_page() -> Result<(), Failed> {
         require(out.join("hsrp-ipsec-1").join(file).exists(), format!("no {file}"))?;
     }
     let plain = on_a_terminal(&scratch, "", false)?;
-    require(!plain.contains('\u{1b}'), "NO_COLOR is not kept to")
+    // What a bar moves the cursor by is no colour.
+    let colours = plain.split("\u{1b}[").skip(1).filter(|code| {
+        let end = code.find(|c: char| c.is_ascii_alphabetic());
+        end.is_some_and(|end| code[end..].starts_with('m'))
+    });
+    require(colours.count() == 0, "NO_COLOR is not kept to")
+}
+
+/// On paper: every figure is text, no heading stands alone at the foot of a page, and pages are few.
+fn printed() -> Result<(), Failed> {
+    let scratch = Scratch::new();
+    let (page, pdf) = (page(&scratch, document()), scratch.path("report.pdf"));
+    let output = Command::new(BROWSER)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--force-dark-mode", "--no-pdf-header-footer"])
+        .arg(format!("--user-data-dir={}", scratch.path("browser").display()))
+        .arg(format!("--print-to-pdf={}", pdf.display()))
+        .arg(format!("file://{}", page.display()))
+        .output()?;
+    require(pdf.exists(), String::from_utf8_lossy(&output.stderr))?;
+    let text = Command::new("pdftotext").args(["-layout", &pdf.to_string_lossy(), "-"]).output()?;
+    let text = String::from_utf8(text.stdout)?;
+    let pages: Vec<&str> = text.split('\u{c}').filter(|page| !page.trim().is_empty()).collect();
+    require((3..=9).contains(&pages.len()), format!("{} pages", pages.len()))?;
+    for page in &pages {
+        let last = page.trim_end().lines().last().unwrap_or_default().trim();
+        let headings =
+            ["The network", "Over time", "Outages by three methods", "Latency", "Under which conditions"];
+        let alone = headings.contains(&last) || last.starts_with("Close-up") || last.starts_with("Where ");
+        require(!alone, format!("\"{last}\" ends a page"))?;
+    }
+    let digits: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let json: Value = serde_json::from_str(document())?;
+    for flow in json["flows"].as_array().into_iter().flatten() {
+        for figure in ["offered", "delivered", "lost"] {
+            require(digits.contains(&flow[figure].to_string()), format!("no {figure} of {}", flow["name"]))?;
+        }
+        for outage in flow["outages"].as_array().into_iter().flatten() {
+            let Some(tbm) = outage["tbm_s"].as_f64().filter(|t| *t >= 1.0) else { continue };
+            require(digits.contains(&format!("{tbm:.3}s")), format!("no TBM of {tbm} s"))?;
+        }
+    }
+    require(!text.contains("Turn the wheel"), "paper has no wheel")
 }
 
 fn figures(scenario: &str) -> Result<Figures, Failed> {
