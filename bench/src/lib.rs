@@ -4,6 +4,7 @@ pub mod capture;
 pub mod cli;
 pub mod drive;
 pub mod explain;
+pub mod live;
 pub mod manifest;
 pub mod measure;
 pub mod place;

@@ -2,16 +2,19 @@
 
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use espalier_control::ios::{self, Config, Exec, InterfaceName, parse_exec};
 use espalier_control::profile::Profile;
-use espalier_wire::Duration;
+use espalier_wire::{Duration, Instant};
 use signal_hook::consts::SIGINT;
 
 use super::lines::{Debug, clock, is_printed};
+use super::view::{self, End, View};
 use super::{Failure, print};
 use crate::drive::host::{self, Binding, Ended, Options, Said, Session};
+use crate::live::{self, Feed, Name, Network};
 use crate::manifest::Manifest;
 use crate::measure::figures::Event;
 use crate::place::nearest;
@@ -42,6 +45,9 @@ pub(super) struct Arguments {
     /// Print debug lines as routers print them
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     debug: Vec<Debug>,
+    /// Show rates and states on the terminal while it runs; what it would print comes when it ends
+    #[arg(long, conflicts_with = "console")]
+    live: bool,
     /// JSON on standard output when it ends, and nothing else there
     #[arg(long)]
     json: bool,
@@ -73,12 +79,48 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (out, keys) = (arguments.out.as_deref(), arguments.keys);
     // A descriptor of its own: the buffer of `io::stdin` would hide from who waits what was read already.
     let console = arguments.console.then(|| std::io::stdin().as_fd().try_clone_to_owned()).transpose()?;
-    let options = Options { length, shows, console, deaf: false, out, keys };
+    let mut options = Options { length, shows, console, deaf: false, out, keys, feed: None };
     let name = config.hostname().to_owned();
-    let mut say = |said: Said<'_>| talk(arguments, &name, &said);
-    let session = host::run(config, profile, &bindings, options, &mut say)
-        .map_err(|e| Failure::Input(e.to_string()))?;
-    finish(arguments, &session)
+    let session = if arguments.live {
+        let (view, feed) = screen(&config, &mut options)?;
+        let (mouth, mut kept) = (feed.mouth(), Vec::new());
+        options.feed = Some(feed);
+        let mut say = |said: Said<'_>| {
+            if let Said::Event(at, event) = said {
+                mouth.say(Instant::ZERO + at, 0, event);
+            }
+            kept.extend(line(arguments, &name, &said));
+        };
+        let session = host::run(config, profile, &bindings, options, &mut say);
+        drop(mouth);
+        drop(view);
+        kept.iter().for_each(|text| talk(arguments, text));
+        session
+    } else {
+        let mut say = |said: Said<'_>| {
+            if let Some(text) = line(arguments, &name, &said) {
+                talk(arguments, &text);
+            }
+        };
+        host::run(config, profile, &bindings, options, &mut say)
+    };
+    finish(arguments, &session.map_err(|e| Failure::Input(e.to_string()))?)
+}
+
+/// The screen of a router, on which a key types `exit` on its console.
+fn screen(config: &Config, options: &mut Options<'_>) -> Result<(View, Feed), Failure> {
+    view::check()?;
+    let (console, theirs) = UnixStream::pair()?;
+    options.console = Some(theirs.into());
+    let name = config.hostname().to_owned();
+    let network = Network {
+        title: name.clone(),
+        how: "attached to real interfaces",
+        duration: options.length,
+        routers: vec![Name { name, interfaces: live::names(config), foreign: None }],
+        columns: ["received", "sent", "lost"],
+    };
+    Ok(View::screen(network, End::Console(console, "exit\n"), None))
 }
 
 /// `INTERFACE=HOST`, each of both once.
@@ -120,17 +162,22 @@ fn show(text: &str) -> Result<(Duration, String, Exec), Failure> {
     Ok((at, command.trim().to_owned(), exec))
 }
 
-/// What the router says, as it says it. Whoever does not listen does not stop it.
-fn talk(arguments: &Arguments, name: &str, said: &Said<'_>) {
-    let text = match said {
+/// What the router says, as it is printed.
+fn line(arguments: &Arguments, name: &str, said: &Said<'_>) -> Option<String> {
+    Some(match said {
         Said::Event(at, event) if is_printed(event, &arguments.debug) => {
             format!("{}: {}\n", clock(*at), event.text)
         }
-        Said::Event(..) => return,
+        Said::Event(..) => return None,
         Said::Answer(_, shown) => format!("{name}#{}\n{}\n", shown.command, shown.text),
+        Said::Prompt if arguments.live => return None,
         Said::Prompt => format!("{name}#\n"),
         Said::Refused(why) => format!("{name}# {why}\n"),
-    };
+    })
+}
+
+/// Print it. Whoever does not listen does not stop the router.
+fn talk(arguments: &Arguments, text: &str) {
     let _ = if arguments.json {
         std::io::stderr().lock().write_all(text.as_bytes())
     } else {

@@ -9,10 +9,12 @@ use espalier_control::ios::{Exec, parse_exec};
 use espalier_wire::Instant;
 
 use super::lines::{Debug, clock, is_printed};
+use super::view::{self, End, View};
 use super::{Failure, print, report};
 use crate::drive::lab;
 use crate::drive::pinned;
 use crate::drive::simulated::{self, Options};
+use crate::live::{Feed, Network};
 use crate::manifest::Manifest;
 use crate::measure::figures::Figures;
 use crate::measure::recording::Recording;
@@ -77,6 +79,9 @@ pub(super) struct Arguments {
     /// JSON on standard output, and nothing else there
     #[arg(long)]
     json: bool,
+    /// Show rates and the state of every router on the terminal while it runs: --drive pinned and host
+    #[arg(long)]
+    live: bool,
     /// What a router would answer then: '75s 7204VXR-2 show standby'
     #[arg(long, value_name = "TIME ROUTER COMMAND")]
     show: Vec<String>,
@@ -108,10 +113,19 @@ impl Arguments {
             set: join(before.set, self.set),
             out: self.out.or(before.out),
             json: self.json || before.json,
+            live: self.live || before.live,
             show: join(before.show, self.show),
             debug: [before.debug, self.debug].concat(),
             require: join(before.require, self.require),
             no_report: self.no_report || before.no_report,
+        }
+    }
+
+    fn drive(&self) -> Drive {
+        match self.clock {
+            Some(Clock::Real) => Drive::Pinned,
+            Some(Clock::Virtual) => Drive::Simulated,
+            None => self.drive.unwrap_or(Drive::Simulated),
         }
     }
 
@@ -127,6 +141,7 @@ impl Arguments {
             set,
             out,
             json,
+            live,
             show,
             debug,
             require,
@@ -134,7 +149,12 @@ impl Arguments {
         } = self;
         let options = drive.is_none() && clock.is_none() && seed.is_none() && seeds.is_none();
         let lists = set.is_empty() && show.is_empty() && debug.is_empty() && require.is_empty();
-        scenario.is_none() && options && lists && pcap.is_none() && out.is_none() && !json && !no_report
+        scenario.is_none()
+            && options
+            && lists
+            && pcap.is_none()
+            && out.is_none()
+            && !(*json || *live || *no_report)
     }
 }
 
@@ -153,21 +173,29 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             )));
         }
     }
-    let out = if arguments.drive == Some(Drive::Host) { None } else { folder(arguments, &scenario)? };
-    if arguments.drive == Some(Drive::Host) {
-        return live(arguments, &scenario, &requirements);
-    }
-    let options = Options { shows, out: out.as_deref() };
-    let pinned = arguments.drive == Some(Drive::Pinned) || arguments.clock == Some(Clock::Real);
-    let recording = match pinned {
-        true if arguments.seeds.is_some() => {
-            return Err(Failure::Input(
-                "--seeds is for virtual time: --drive pinned lasts as long as it says".to_owned(),
-            ));
+    let drive = arguments.drive();
+    if arguments.live {
+        if drive == Drive::Simulated {
+            let why = "--live is for --drive pinned and host: virtual time is over before anybody looks";
+            return Err(Failure::Input(why.to_owned()));
         }
-        true => pinned::run(&scenario, options),
-        false => simulated::run(&scenario, options),
+        view::check()?;
+    }
+    if drive == Drive::Host {
+        return real(arguments, &scenario, &requirements);
+    }
+    if drive == Drive::Pinned && arguments.seeds.is_some() {
+        let why = "--seeds is for virtual time: --drive pinned lasts as long as it says";
+        return Err(Failure::Input(why.to_owned()));
+    }
+    let out = folder(arguments, &scenario)?;
+    let (view, feed) = look_on(arguments, &scenario).unzip();
+    let options = Options { shows, out: out.as_deref(), feed };
+    let recording = match drive {
+        Drive::Pinned => pinned::run(&scenario, options),
+        _ => simulated::run(&scenario, options),
     };
+    drop(view);
     let recording = recording.map_err(|e| Failure::Input(e.to_string()))?;
     let figures = Figures::of(&recording);
     let mut all = vec![figures];
@@ -178,8 +206,28 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     finish(arguments, &recording, &all, runs, out.as_deref(), &requirements)
 }
 
+/// Whoever looks on while it runs: a screen, a bar, or nobody.
+fn look_on(arguments: &Arguments, scenario: &Scenario) -> Option<(View, Feed)> {
+    let (drive, is_seen) = (arguments.drive(), !arguments.json && std::io::stdout().is_terminal());
+    match drive {
+        Drive::Simulated => is_seen.then(|| View::bar(scenario.duration, "virtual")).flatten(),
+        _ if !arguments.live => is_seen.then(|| View::bar(scenario.duration, "real")).flatten(),
+        Drive::Pinned => {
+            let core = pinned::core();
+            Some(View::screen(Network::of(scenario, "under the wall clock"), End::Interrupt, core))
+        }
+        Drive::Host => {
+            let mut network = Network::of(scenario, "on real interfaces");
+            for (router, program) in network.routers.iter_mut().zip(lab::players(scenario)) {
+                router.foreign = program;
+            }
+            Some(View::screen(network, End::Interrupt, None))
+        }
+    }
+}
+
 /// The same scenario in virtual time and for real, one beside the other.
-fn live(arguments: &Arguments, scenario: &Scenario, requirements: &[Requirement]) -> Result<(), Failure> {
+fn real(arguments: &Arguments, scenario: &Scenario, requirements: &[Requirement]) -> Result<(), Failure> {
     let unfit = [
         (arguments.seeds.is_some(), "--seeds"),
         (!arguments.show.is_empty(), "--show"),
@@ -191,7 +239,10 @@ fn live(arguments: &Arguments, scenario: &Scenario, requirements: &[Requirement]
     let input = |e: &dyn std::fmt::Display| Failure::Input(e.to_string());
     let predicted = simulated::run(scenario, Options::default()).map_err(|e| input(&e))?;
     let predicted = Figures::of(&predicted);
-    let recording = lab::run(scenario).map_err(|e| input(&e))?;
+    let (view, feed) = look_on(arguments, scenario).unzip();
+    let recording = lab::run(scenario, feed);
+    drop(view);
+    let recording = recording.map_err(|e| input(&e))?;
     let figures = Figures::of(&recording);
     let compared = prediction::compare(&predicted, &figures);
     debug(arguments, &recording)?;

@@ -1,4 +1,4 @@
-//! Ctrl-C: no half of a file stays behind, and the exit code is 130.
+//! Ctrl-C: the terminal is as it was, no half of a file stays behind, and the exit code is 130.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -12,6 +12,7 @@ pub(super) fn watch() {
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
             let _held = remove_unfinished();
+            super::view::restore();
             crate::drive::lab::namespaces::remove_all();
             signal_hook::low_level::exit(128 + signal);
         }

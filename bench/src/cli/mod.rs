@@ -19,6 +19,7 @@ mod report;
 mod scenarios;
 mod schema;
 mod sweep;
+mod view;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};

@@ -22,13 +22,17 @@ const POLLED: Span = Span::from_millis(1);
 /// Lateness is told apart up to a minute.
 const LATE_MAX_NS: u64 = 60_000_000_000;
 
+/// The core that a run takes, where it can choose.
+pub fn core() -> Option<usize> {
+    Topology::here().cores.first().copied()
+}
+
 /// Run a scenario for as long as it lasts.
 ///
 /// # Errors
 /// As [`super::simulated::run`].
 pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Recording, Error> {
-    let topology = Topology::here();
-    let core = topology.cores.first().copied().filter(|core| pin::to_core(*core));
+    let core = core().filter(|core| pin::to_core(*core));
     run_paced(scenario, options, &mut Real { start: None, late: histogram(), core })
 }
 

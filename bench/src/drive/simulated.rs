@@ -8,6 +8,7 @@ use espalier_control::ios::Exec;
 use espalier_wire::random::Random;
 use espalier_wire::{Duration, Instant};
 
+use crate::live::Feed;
 use crate::measure::recording::{Recording, Schedule};
 use crate::scenario::Scenario;
 use crate::world::segment::FIRST_BOOTS;
@@ -20,6 +21,8 @@ pub struct Options<'a> {
     pub shows: Vec<(Instant, String, String, Exec)>,
     /// Where `SEGMENT.pcapng` of each segment goes.
     pub out: Option<&'a Path>,
+    /// Whoever looks on.
+    pub feed: Option<Feed>,
 }
 
 /// In the heap: the earliest first, and of equals the one that was put in first.
@@ -117,6 +120,7 @@ pub(super) fn run_paced(
     pace: &mut impl Pace,
 ) -> Result<Recording, Error> {
     let world = World::new(scenario, options.out)?;
+    let mut feed = options.feed;
     let mut shows = options.shows;
     shows.sort_by_key(|show| show.0);
     let due = world.sources.iter().map(crate::world::traffic::Source::next).collect();
@@ -131,9 +135,15 @@ pub(super) fn run_paced(
         }
         run.step((due, now), next);
         run.collect();
+        if let Some(feed) = &mut feed {
+            feed.look(now, &run.world);
+        }
         if let Some(diagnostics) = run.world.refused.take() {
             return Err(Error::Configuration(diagnostics));
         }
+    }
+    if let Some(feed) = feed {
+        feed.close(end, &run.world);
     }
     run.end(pace)
 }

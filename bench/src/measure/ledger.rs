@@ -111,6 +111,16 @@ pub struct Flow {
     pub reordered: u64,
     newest: Option<u64>,
     records: Vec<Record>,
+    so_far: Tally,
+}
+
+/// A flow in three numbers while it runs: what is neither delivered nor lost is under way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "names say it")]
+pub struct Tally {
+    pub offered: u64,
+    pub delivered: u64,
+    pub lost: u64,
 }
 
 impl Flow {
@@ -118,6 +128,26 @@ impl Flow {
     pub fn packets(&self) -> impl Iterator<Item = &Record> {
         self.records.iter().filter(|r| r.offered != NEVER)
     }
+
+    /// What came of its packets so far.
+    pub const fn so_far(&self) -> Tally {
+        self.so_far
+    }
+
+    /// How many packets that were offered after `since` have neither arrived nor ended anywhere.
+    pub fn under_way(&self, since: Instant) -> u64 {
+        let young = self.records.iter().rev().filter(|r| r.offered != NEVER);
+        let young = young.take_while(|r| r.offered > since.as_ns());
+        young.filter(|r| r.delivered == NEVER && r.rank == 0).count() as u64
+    }
+}
+
+/// A packet's record, and what its flow keeps beside it.
+struct Entry<'a> {
+    record: &'a mut Record,
+    newest: &'a mut Option<u64>,
+    reordered: &'a mut u64,
+    so_far: &'a mut Tally,
 }
 
 /// The books.
@@ -140,7 +170,13 @@ const fn rank(cause: Cause) -> u8 {
 impl Ledger {
     /// Empty books for these traffics.
     pub fn new(names: &[String]) -> Self {
-        let flow = |name: String| Flow { name, reordered: 0, newest: None, records: Vec::new() };
+        let flow = |name: String| Flow {
+            name,
+            reordered: 0,
+            newest: None,
+            records: Vec::new(),
+            so_far: Tally::default(),
+        };
         let both = names.iter().flat_map(|name| [name.clone(), format!("{name}/reply")]);
         Self { flows: both.map(flow).collect() }
     }
@@ -157,19 +193,24 @@ impl Ledger {
         if flow.records.len() <= number {
             flow.records.resize(number + 1, Record::EMPTY);
         }
+        let (old, so_far) = (flow.records[number], &mut flow.so_far);
+        // An answer that is given again begins again.
+        so_far.offered += u64::from(old.offered == NEVER);
+        so_far.delivered -= u64::from(old.delivered != NEVER);
+        so_far.lost -= u64::from(old.delivered == NEVER && old.rank > 0);
         flow.records[number] = Record { offered: at.as_ns(), digest, ..Record::EMPTY };
     }
 
-    fn record(&mut self, id: PacketId) -> Option<(&mut Record, &mut Option<u64>, &mut u64)> {
-        let flow = self.flows.get_mut(id.flow())?;
-        let record = flow.records.get_mut(usize::try_from(id.number).ok()?)?;
-        (record.offered != NEVER).then_some((record, &mut flow.newest, &mut flow.reordered))
+    fn record(&mut self, id: PacketId) -> Option<Entry<'_>> {
+        let Flow { reordered, newest, records, so_far, .. } = self.flows.get_mut(id.flow())?;
+        let record = records.get_mut(usize::try_from(id.number).ok()?)?;
+        (record.offered != NEVER).then_some(Entry { record, newest, reordered, so_far })
     }
 
     /// A copy arrived where the packet was meant to. What arrives changed is not delivered: it is lost at `node` to
     /// `corrupted`.
     pub fn deliver(&mut self, id: PacketId, at: Instant, node: NodeId, digest: u64) {
-        let Some((record, newest, reordered)) = self.record(id) else { return };
+        let Some(Entry { record, newest, reordered, so_far }) = self.record(id) else { return };
         if record.digest != digest {
             record.corrupted = true;
             return self.lose(id, node, Cause::Corrupted);
@@ -179,6 +220,9 @@ impl Ledger {
             return;
         }
         record.delivered = at.as_ns();
+        so_far.delivered += 1;
+        // A copy of it had ended elsewhere.
+        so_far.lost -= u64::from(record.rank > 0);
         // RFC 4737 section 3.3: a packet is reordered when its number is lower than one that arrived before.
         if newest.is_some_and(|n| id.number < n) {
             *reordered += 1;
@@ -189,7 +233,8 @@ impl Ledger {
 
     /// A copy ended elsewhere.
     pub fn lose(&mut self, id: PacketId, node: NodeId, cause: Cause) {
-        let Some((record, _, _)) = self.record(id) else { return };
+        let Some(Entry { record, so_far, .. }) = self.record(id) else { return };
+        so_far.lost += u64::from(record.rank == 0 && record.delivered == NEVER);
         if rank(cause) >= record.rank {
             (record.place, record.cause, record.rank) = (node.0, cause as u8, rank(cause));
         }
@@ -203,9 +248,12 @@ impl Ledger {
     /// The run is over: what neither arrived nor ended anywhere is lost to `cause`, at `node`.
     pub fn close_as(&mut self, node: NodeId, cause: Cause) {
         let open = |r: &&mut Record| r.offered != NEVER && r.delivered == NEVER && r.rank == 0;
-        for record in self.flows.iter_mut().flat_map(|f| &mut f.records).filter(open) {
-            (record.place, record.cause) = (node.0, cause as u8);
-            record.rank = rank(cause);
+        for Flow { records, so_far, .. } in &mut self.flows {
+            for record in records.iter_mut().filter(open) {
+                (record.place, record.cause) = (node.0, cause as u8);
+                record.rank = rank(cause);
+                so_far.lost += 1;
+            }
         }
     }
 }
@@ -259,8 +307,18 @@ mod tests {
                     _ => ledger.lose(id(n), NodeId(2), Cause::NotForUs),
                 }
             }
+            let held = |ledger: &Ledger| ledger.flows().next().map(|f| (f.so_far(), f.under_way(Instant::ZERO)));
+            if let Some((Tally { offered, delivered, lost }, _)) = held(&ledger) {
+                prop_assert!(delivered + lost <= offered);
+            }
             ledger.close(NodeId(0));
             let packets: Vec<_> = ledger.flows().flat_map(Flow::packets).collect();
+            let lost = packets.iter().filter(|p| p.lost().is_some()).count() as u64;
+            if let Some((so_far, under_way)) = held(&ledger) {
+                let offered = packets.len() as u64;
+                prop_assert_eq!(so_far, Tally { offered, delivered: offered - lost, lost });
+                prop_assert_eq!(under_way, 0);
+            }
             prop_assert_eq!(packets.len(), offered.len());
             for packet in packets {
                 prop_assert!(packet.delivered().is_some() != packet.lost().is_some());

@@ -18,6 +18,7 @@ use espalier_wire::{IfIndex, Instant, Mac};
 use super::port::Port;
 use super::socket::Received;
 use super::{Ended, Error, PortSession, Said, Session};
+use crate::live::Count;
 use crate::measure::recording::Shown;
 use crate::wireshark::IkeKey;
 use crate::world::node::{Node, macs};
@@ -89,6 +90,23 @@ impl<'a> Gateway<'a> {
         self.node.booted();
         self.settle(now);
         Ok(())
+    }
+
+    /// By port what came, went and was lost there; then the router's own losses.
+    pub(super) fn counts(&self) -> Vec<Count> {
+        let counters = self.node.worker.counters();
+        let count = |name: &str, [received, sent, lost]: [u64; 3]| Count {
+            name: name.to_owned(),
+            packets: [received, sent, lost],
+            drawn: received + sent,
+        };
+        let port = |port: &Port| {
+            let of = counters.interfaces.iter().find(|(iface, _)| *iface == port.iface);
+            let of = of.map(|(_, c)| *c).unwrap_or_default();
+            count(&port.name, [of.in_packets, of.out_packets, port.lost.iter().map(|(_, n)| n).sum()])
+        };
+        let router = count("forwarding", [0, 0, counters.dropped.iter().map(|(_, n)| n).sum()]);
+        self.ports.iter().map(port).chain([router]).collect()
     }
 
     /// When something is due.

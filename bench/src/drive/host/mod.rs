@@ -5,7 +5,7 @@
 //!   wait ──▶ link news, signals, console ──▶ receive ──▶ timers ──▶ settle ──▶ flush ──▶ wait …
 //! ```
 
-mod console;
+pub mod console;
 mod gateway;
 mod offload;
 mod port;
@@ -29,6 +29,7 @@ use espalier_wire::{Duration, IfIndex, Instant, Mac};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::capture::WriteError;
+use crate::live::{Feed, Tally};
 use crate::measure::recording::Shown;
 use crate::wireshark::IkeKey;
 use console::{Console, Order};
@@ -63,6 +64,8 @@ pub struct Options<'a> {
     pub out: Option<&'a Path>,
     /// Keep the keys of every SA.
     pub keys: bool,
+    /// Whoever looks on; what the router says is not told there.
+    pub feed: Option<Feed>,
 }
 
 /// What is said while it runs; times are those since the start.
@@ -213,6 +216,7 @@ struct Run<'a> {
     memory: Received,
     shows: Vec<(Duration, String, Exec)>,
     length: Option<Duration>,
+    feed: Option<Feed>,
 }
 
 /// Switch the router of `startup` on, on real interfaces, and run it to its end.
@@ -247,8 +251,8 @@ pub fn run(
     let console = options.console.map(Console::on);
     let mut shows = options.shows;
     shows.sort_by_key(|show| std::cmp::Reverse(show.0));
-    let (memory, length) = (Received::new(), options.length);
-    Run { clock, gateway, signals, news, console, memory, shows, length }.through()
+    let (memory, length, feed) = (Received::new(), options.length, options.feed);
+    Run { clock, gateway, signals, news, console, memory, shows, length, feed }.through()
 }
 
 impl Run<'_> {
@@ -288,6 +292,10 @@ impl Run<'_> {
             self.gateway.show(now, &command, &exec);
         }
         self.gateway.flush();
+        if let Some(feed) = &mut self.feed {
+            let counts = || Tally { counts: self.gateway.counts(), ..Tally::default() };
+            feed.tally(Instant::ZERO + passed, counts);
+        }
         let over = self.length.is_some_and(|length| passed >= length);
         self.signals.as_ref().and_then(Signals::came).or(over.then_some(Ended::Time))
     }
@@ -326,7 +334,8 @@ impl Run<'_> {
         let now = self.clock.now();
         let end = self.length.map(|length| self.clock.epoch + length);
         let show = self.shows.last().map(|show| self.clock.epoch + show.0);
-        let due = [self.gateway.deadline(), end, show].into_iter().flatten().min();
+        let look = self.feed.as_ref().map(|feed| self.clock.epoch + (feed.due() - Instant::ZERO));
+        let due = [self.gateway.deadline(), end, show, look].into_iter().flatten().min();
         let span = due.map_or(LONGEST_WAIT, |at| (at - now).min(LONGEST_WAIT));
         socket::wait(&self.sources(), Some(std::time::Duration::from_nanos(span.as_ns())))
     }

@@ -42,6 +42,16 @@ impl Role {
         }
     }
 
+    /// The program that plays it, where that is none of ours.
+    pub(super) const fn program(self) -> Option<&'static str> {
+        match self {
+            Self::Espalier => None,
+            Self::StrongSwan => Some("strongSwan"),
+            Self::Frr => Some("FRR"),
+            Self::Kernel => Some("Linux"),
+        }
+    }
+
     /// What must be installed for it, and is not.
     pub(super) fn missing(self) -> Option<&'static str> {
         let (program, package) = match self {

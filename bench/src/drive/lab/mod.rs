@@ -14,15 +14,17 @@ use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
+use espalier_control::event::Event;
 use espalier_control::ios::{self, Config};
 use espalier_control::profile::Profile;
 use espalier_wire::random::Random;
 use espalier_wire::{Duration, IfIndex, Instant};
 
 use super::host::{self, Binding, Options, Session, socket};
+use crate::live::{self, Feed, Mouth, Tally};
 use crate::measure::recording::{Happened, NodeId, Recording, Struck};
 use crate::place::Mistake;
-use crate::scenario::{Endpoint, FaultAction, FaultSpec, Impairment, Scenario};
+use crate::scenario::{Endpoint, FaultAction, FaultSpec, Impairment, RouterSpec, Scenario};
 use crate::world;
 use foreign::{Foreign, Role};
 use namespaces::Space;
@@ -70,6 +72,23 @@ struct Router {
     gateway: Option<Running>,
     /// What it did before it was last switched off.
     past: Vec<Session>,
+    /// Where what it says is told.
+    mouth: Option<Said>,
+}
+
+/// What tells what a gateway says, by the run's clock.
+#[derive(Clone)]
+struct Said {
+    mouth: Mouth,
+    start: std::time::Instant,
+    number: usize,
+}
+
+impl Said {
+    fn say(&self, event: &Event) {
+        let passed = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.mouth.say(Instant::from_ns(passed), self.number, event);
+    }
 }
 
 /// A gateway of ours: a thread, and its console.
@@ -86,13 +105,23 @@ struct Lab<'a> {
     struck: Vec<Struck>,
     start: std::time::Instant,
     epoch: Instant,
+    feed: Option<Feed>,
 }
 
-/// Run a scenario to its end.
+/// By router the program that plays it, where that is none of ours.
+pub fn players(scenario: &Scenario) -> Vec<Option<&'static str>> {
+    let player = |spec: &RouterSpec| {
+        let parsed = ios::parse(&spec.file, &spec.text).ok()?;
+        Role::of(&parsed.config).program()
+    };
+    scenario.routers.iter().map(player).collect()
+}
+
+/// Run a scenario to its end, and tell the feed how it goes.
 ///
 /// # Errors
 /// What is wrong with it, or with the machine. Nothing is left behind.
-pub fn run(scenario: &Scenario) -> Result<Recording, Error> {
+pub fn run(scenario: &Scenario, feed: Option<Feed>) -> Result<Recording, Error> {
     // Everything that any drive would refuse, is refused here, in the same words.
     let world = world::World::new(scenario, None)?;
     for spec in &scenario.segments {
@@ -108,7 +137,7 @@ pub fn run(scenario: &Scenario) -> Result<Recording, Error> {
                 .into());
         }
     }
-    let mut lab = Lab::build(scenario)?;
+    let mut lab = Lab::build(scenario, feed)?;
     lab.check_faults()?;
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
@@ -129,7 +158,7 @@ pub fn run(scenario: &Scenario) -> Result<Recording, Error> {
 }
 
 impl<'a> Lab<'a> {
-    fn build(scenario: &'a Scenario) -> Result<Self, Error> {
+    fn build(scenario: &'a Scenario, feed: Option<Feed>) -> Result<Self, Error> {
         let mut routers = Vec::new();
         for spec in &scenario.routers {
             let parsed = ios::parse(&spec.file, &spec.text).map_err(host::Error::Configuration)?;
@@ -143,8 +172,9 @@ impl<'a> Lab<'a> {
         let mut made = Vec::new();
         for (number, (name, config, profile, role)) in routers.into_iter().enumerate() {
             let space = Space::new(&format!("r{number}"))?;
-            let (ports, foreign, gateway, past) = (BTreeMap::new(), Foreign::default(), None, Vec::new());
-            made.push(Router { name, config, profile, role, space, ports, foreign, gateway, past });
+            let (ports, foreign, past) = (BTreeMap::new(), Foreign::default(), Vec::new());
+            let (gateway, mouth) = (None, None);
+            made.push(Router { name, config, profile, role, space, ports, foreign, gateway, past, mouth });
         }
         let mut segments = Vec::new();
         for (at, spec) in scenario.segments.iter().enumerate() {
@@ -159,7 +189,7 @@ impl<'a> Lab<'a> {
             segments.push(switch);
         }
         let (start, epoch) = (std::time::Instant::now(), Instant::ZERO);
-        Ok(Self { scenario, routers: made, segments, struck: Vec::new(), start, epoch })
+        Ok(Self { scenario, routers: made, segments, struck: Vec::new(), start, epoch, feed })
     }
 
     fn power_on(&mut self) -> Result<(), Error> {
@@ -170,8 +200,12 @@ impl<'a> Lab<'a> {
         self.start = std::time::Instant::now();
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.epoch = Instant::from_ns(u64::try_from(epoch.as_nanos()).unwrap_or_default());
-        for router in self.routers.iter_mut().filter(|r| r.role == Role::Espalier) {
-            router.boot()?;
+        let mouth = self.feed.as_ref().map(|feed| (feed.mouth(), self.start));
+        for (number, router) in self.routers.iter_mut().enumerate() {
+            router.mouth = mouth.clone().map(|(mouth, start)| Said { mouth, start, number });
+            if router.role == Role::Espalier {
+                router.boot()?;
+            }
         }
         Ok(())
     }
@@ -186,6 +220,10 @@ impl<'a> Lab<'a> {
         loop {
             let now = self.now();
             traffic.take(now);
+            if let Some(feed) = &mut self.feed {
+                let counts = || Tally { counts: live::flows(&traffic.ledger, Some(now)), ..Tally::default() };
+                feed.tally(now, counts);
+            }
             if now >= end {
                 return Ok(());
             }
@@ -193,7 +231,9 @@ impl<'a> Lab<'a> {
                 self.strike(fault)?;
             }
             traffic.offer(self.now());
-            let due = [traffic.next(), faults.peek().map(|f| f.at), Some(end)].into_iter().flatten().min();
+            let look = self.feed.as_ref().map(Feed::due);
+            let due = [traffic.next(), faults.peek().map(|f| f.at), Some(end), look];
+            let due = due.into_iter().flatten().min();
             let span = due.map_or(Duration::ZERO, |at| at - self.now());
             socket::wait(&traffic.sources(), Some(std::time::Duration::from_nanos(span.as_ns())));
         }
@@ -233,7 +273,11 @@ impl<'a> Lab<'a> {
         let node = self.routers.iter().position(|r| r.name == router);
         let segment = self.scenario.segments.iter().position(|s| s.name == target);
         let place = node.or(segment.map(|s| s + self.routers.len())).unwrap_or(0);
-        self.struck.push(Struck { at, action, target, node: NodeId(place as u16) });
+        let struck = Struck { at, action, target, node: NodeId(place as u16) };
+        if let Some(feed) = &self.feed {
+            feed.strike(&struck);
+        }
+        self.struck.push(struck);
         let (Self { routers, segments, .. }, gateway) = (self, node.unwrap_or(usize::MAX));
         match &fault.action {
             FaultAction::Shutdown(end) => port(routers, segments, end, false)?,
@@ -307,10 +351,16 @@ impl Router {
         let bindings: Vec<Binding> = self.ports.keys().map(bind).collect();
         let (config, profile, space) =
             (self.config.clone(), self.profile.clone(), self.space.name().to_owned());
+        let said = self.mouth.clone();
         let thread = std::thread::spawn(move || {
             socket::enter(&space)?;
             let options = Options { console: Some(theirs.into()), deaf: true, ..Options::default() };
-            host::run(config, profile, &bindings, options, &mut |_| {})
+            let mut say = |what: host::Said<'_>| {
+                if let (Some(said), host::Said::Event(_, event)) = (&said, what) {
+                    said.say(event);
+                }
+            };
+            host::run(config, profile, &bindings, options, &mut say)
         });
         self.gateway = Some(Running { thread, console });
         Ok(())

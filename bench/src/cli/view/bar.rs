@@ -1,0 +1,43 @@
+//! How far a run is: a bar with the time that the run's clock shows, and the packets offered so far.
+
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant as Wall};
+
+use espalier_wire::Instant;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::live::News;
+
+/// Whoever is done sooner needs no bar.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Draw until the run is over.
+pub(super) fn show(news: &Receiver<News>, end: Instant, clock: &'static str) {
+    let started = Wall::now();
+    let length = end.as_ns() / 1_000_000;
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {msg}") {
+        bar.set_style(style);
+    }
+    let mut is_shown = false;
+    for told in news {
+        let tally = match told {
+            News::Tally(tally) => tally,
+            News::Over => break,
+            News::Said(..) | News::Struck(_) => continue,
+        };
+        if !is_shown && started.elapsed() >= PATIENCE {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            is_shown = true;
+        }
+        let packets: u64 = tally.counts.iter().map(|count| count.packets[0]).sum();
+        let packets = indicatif::HumanCount(packets);
+        bar.set_position((tally.at.as_ns() / 1_000_000).min(length));
+        bar.set_message(format!(
+            "{:.1} of {:.1} s of {clock} time, {packets} packets",
+            tally.at.as_s(),
+            end.as_s()
+        ));
+    }
+    bar.finish_and_clear();
+}

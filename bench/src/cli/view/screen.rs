@@ -1,0 +1,143 @@
+//! The terminal of `--live`: another screen while the run goes on, and whatever ends it, the first one as it was.
+
+use std::io::{self, BufWriter, Stderr, Write as _};
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant as Wall};
+
+use espalier_wire::Instant;
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, poll, read};
+use ratatui::crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
+};
+use ratatui::crossterm::{cursor, execute, queue};
+use ratatui::widgets::Paragraph;
+
+use super::End;
+use crate::live::{News, Status, frame};
+
+/// Between two looks at the keys and the news.
+const STEP: Duration = Duration::from_millis(100);
+/// Drawn this often although nothing is told: the clock goes on.
+const AT_LEAST: Duration = Duration::from_millis(500);
+
+/// Whether the other screen is shown. Whoever draws holds it.
+static SHOWN: Mutex<bool> = Mutex::new(false);
+
+fn shown() -> MutexGuard<'static, bool> {
+    SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Put the terminal back as it was, if it is not: from the end of a run, of the process, or of everything.
+pub(in super::super) fn restore() {
+    let mut shown = shown();
+    if std::mem::take(&mut *shown) {
+        // There is nobody to tell that the terminal is gone.
+        let _ = disable_raw_mode();
+        let _ = execute!(io::stderr(), LeaveAlternateScreen, cursor::Show);
+    }
+}
+
+type Screen = Terminal<CrosstermBackend<BufWriter<Stderr>>>;
+
+fn begin() -> io::Result<Screen> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            restore();
+            before(panic);
+        }));
+    });
+    let mut shown = shown();
+    enable_raw_mode()?;
+    *shown = true;
+    execute!(io::stderr(), EnterAlternateScreen, cursor::Hide)?;
+    Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stderr())))
+}
+
+/// Draw until the run is over, and end the run when a key says so.
+pub(super) fn show(news: &Receiver<News>, mut status: Status, mut end: End, colour: bool) {
+    // Nothing is shown of a run that is refused before it begins.
+    match news.recv() {
+        Ok(News::Over) | Err(_) => return,
+        Ok(first) => status.hear(first),
+    }
+    let (started, from) = (Wall::now(), status.at);
+    let Ok(mut screen) = begin() else { return restore() };
+    let mut drawn: Option<Wall> = None;
+    loop {
+        let mut is_new = false;
+        loop {
+            match news.try_recv() {
+                Ok(News::Over) | Err(TryRecvError::Disconnected) => return restore(),
+                Ok(told) => status.hear(told),
+                Err(TryRecvError::Empty) => break,
+            }
+            is_new = true;
+        }
+        if is_new || drawn.is_none_or(|at| at.elapsed() >= AT_LEAST) {
+            let passed = espalier_wire::Duration::from_ns(started.elapsed().as_nanos() as u64);
+            let now = from + passed;
+            let last = status.network.duration.map_or(now, |length| Instant::ZERO + length);
+            status.at = status.at.max(now.min(last));
+            if draw(&mut screen, &status, colour).is_err() {
+                return restore();
+            }
+            drawn = Some(Wall::now());
+        }
+        match key() {
+            Some(Key::Interrupt) => End::Interrupt.now(),
+            Some(Key::Quit) => end.now(),
+            Some(Key::Resized) => drawn = None,
+            None => {}
+        }
+    }
+}
+
+fn draw(screen: &mut Screen, status: &Status, colour: bool) -> io::Result<()> {
+    let shown = shown();
+    if !*shown {
+        return Ok(());
+    }
+    queue!(screen.backend_mut(), BeginSynchronizedUpdate)?;
+    screen.draw(|whole| {
+        let area = whole.area();
+        let lines = frame::lines(status, area.width, area.height, colour);
+        whole.render_widget(Paragraph::new(lines), area);
+    })?;
+    queue!(screen.backend_mut(), EndSynchronizedUpdate)?;
+    screen.backend_mut().flush()
+}
+
+enum Key {
+    Interrupt,
+    Quit,
+    Resized,
+}
+
+/// The key that was pressed within a step; a terminal without keys has none.
+fn key() -> Option<Key> {
+    match poll(STEP) {
+        Ok(true) => {}
+        Ok(false) => return None,
+        Err(_) => {
+            std::thread::sleep(STEP);
+            return None;
+        }
+    }
+    match read().ok()? {
+        Event::Key(KeyEvent { kind: KeyEventKind::Release, .. }) => None,
+        Event::Key(KeyEvent { code: KeyCode::Char('c'), modifiers, .. })
+            if modifiers.contains(KeyModifiers::CONTROL) =>
+        {
+            Some(Key::Interrupt)
+        }
+        Event::Key(KeyEvent { code: KeyCode::Char('q'), .. }) => Some(Key::Quit),
+        Event::Resize(..) => Some(Key::Resized),
+        _ => None,
+    }
+}
