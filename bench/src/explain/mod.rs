@@ -107,10 +107,18 @@ pub struct Story {
 /// # Errors
 /// One that is no capture; its name is for the caller to add.
 pub fn read(paths: &[impl AsRef<Path>]) -> Result<Story, (String, OpenError)> {
+    let open = |path: &Path| {
+        let name = path.display().to_string();
+        let reader = Reader::open(path).map_err(|e| (name.clone(), e))?;
+        Ok((name, reader))
+    };
+    Ok(told(paths.iter().map(|path| open(path.as_ref())).collect::<Result<_, _>>()?))
+}
+
+/// The story of these captures, by name, of one network.
+pub fn told(captures: Vec<(String, Reader)>) -> Story {
     let (mut story, mut flows) = (Story::default(), Flows::default());
-    for path in paths {
-        let name = path.as_ref().display().to_string();
-        let mut reader = Reader::open(path.as_ref()).map_err(|e| (name.clone(), e))?;
+    for (name, mut reader) in captures {
         let (mut packet, mut talk) = (Packet::default(), Talk::default());
         flows.next_capture();
         loop {
@@ -132,7 +140,7 @@ pub fn read(paths: &[impl AsRef<Path>]) -> Result<Story, (String, OpenError)> {
         story.events.extend(talk.end());
     }
     story.close(flows);
-    Ok(story)
+    story
 }
 
 impl Story {

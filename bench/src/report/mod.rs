@@ -12,6 +12,7 @@ pub mod json;
 pub mod prediction;
 pub mod profile;
 pub mod require;
+pub mod runs;
 pub mod search;
 pub mod seeds;
 pub mod sweep;

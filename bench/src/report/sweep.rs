@@ -210,7 +210,8 @@ impl Document {
         runs.sort_by_key(|r| (r.point, r.seed));
         runs.dedup_by_key(|r| (r.point, r.seed));
         let point = |at: usize| {
-            let own = || runs.iter().filter(move |r| r.point == at);
+            let from = runs.partition_point(|r| r.point < at);
+            let own = || runs.get(from..).unwrap_or_default().iter().take_while(move |r| r.point == at);
             let mut values: Vec<f64> = own().filter_map(|r| r.value).collect();
             values.sort_by(f64::total_cmp);
             Point {

@@ -73,9 +73,13 @@ fn values(inside: &str) -> Result<Vec<String>, String> {
         if count > MOST_VALUES as f64 {
             return Err(format!("more than {MOST_VALUES} values"));
         }
-        // As many digits behind the point as were written.
-        let digits =
-            [from, by].iter().filter_map(|t| Some(t.trim().split_once('.')?.1.len())).max().unwrap_or(0);
+        // As many digits behind the point as were written, and mean something.
+        let digits = [from, by]
+            .iter()
+            .filter_map(|t| Some(t.trim().split_once('.')?.1.len()))
+            .max()
+            .unwrap_or(0)
+            .min(17);
         return Ok((0..count as usize).map(|i| format!("{:.digits$}", from_n + i as f64 * by_n)).collect());
     }
     let list: Vec<String> = inside.split(',').map(|v| v.trim().to_owned()).collect();
@@ -162,6 +166,7 @@ impl Space {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn braces_span_a_space() {
@@ -185,5 +190,23 @@ mod tests {
         }
         let many: Vec<Vary> = (0..4).map(|_| "a={1..1000}".parse().unwrap()).collect();
         assert!(Space::new(many).is_err());
+    }
+
+    #[test]
+    fn more_digits_than_a_number_has_are_cut() {
+        let long = format!("a={{0.{}..1}}", "0".repeat(100_000));
+        assert_eq!(Space::new(vec![long.parse().unwrap()]).unwrap().points, 2);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_spans_a_space_or_does_not(text in "a?=?([{},.=x-]|[0-9]{1,4}){0,24}") {
+            if let Ok(space) = text.parse().and_then(|vary| Space::new(vec![vary])) {
+                for point in [0, space.points - 1] {
+                    prop_assert_eq!(space.values(point).len(), space.factors.len());
+                    prop_assert!(!space.settings(point)[0].is_empty());
+                }
+            }
+        }
     }
 }

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::Failure;
 use crate::place::Place;
+use crate::report::runs::{self, Runs};
 use crate::report::sweep::{Plan, Run};
 
 /// An open file of runs.
@@ -31,21 +32,9 @@ fn failed(path: &Path) -> impl Fn(std::io::Error) -> Failure + '_ {
     move |e| Failure::Input(format!("{}: {e}", path.display()))
 }
 
-/// The plan and the runs of a file, and how many of its bytes are whole lines.
-fn read(path: &Path) -> Result<(Plan, Vec<Run>, u64), Failure> {
+fn read(path: &Path) -> Result<Runs, Failure> {
     let bytes = std::fs::read(path).map_err(failed(path))?;
-    let shown = path.display().to_string();
-    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-    let mut lines = bytes[..whole].split(|b| *b == b'\n').filter(|l| !l.is_empty());
-    let mistake = |line: usize, e: &serde_json::Error| {
-        let place = Place { line, column: e.column().max(1), ..Place::start(&shown) };
-        Failure::Input(place.says(format!("is no file of a sweep's runs: {e}")).to_string())
-    };
-    let first = lines.next().unwrap_or_default();
-    let plan: Plan = serde_json::from_slice(first).map_err(|e| mistake(1, &e))?;
-    let run = |(i, line): (usize, &[u8])| serde_json::from_slice(line).map_err(|e| mistake(i + 2, &e));
-    let runs = lines.enumerate().map(run).collect::<Result<Vec<Run>, _>>()?;
-    Ok((plan, runs, whole as u64))
+    runs::read(&path.display().to_string(), &bytes).map_err(|m| Failure::Input(m.to_string()))
 }
 
 fn line(value: &impl serde::Serialize) -> Result<String, Failure> {
@@ -59,15 +48,15 @@ impl Book {
             std::fs::create_dir_all(dir).map_err(failed(dir))?;
         }
         let length = std::fs::metadata(path).map_or(0, |m| m.len());
-        let (mut runs, mut whole) = (Vec::new(), 0);
+        let (mut runs, mut whole) = (Vec::new(), 0u64);
         if length > 0 {
-            let (found, old, bytes) = read(path)?;
-            if found != *plan {
+            let found = read(path)?;
+            if found.plan != *plan {
                 let place = Place::start(&path.display().to_string());
                 let why = "holds the runs of another sweep; --out names another folder";
                 return Err(Failure::Input(place.says(why).to_string()));
             }
-            (runs, whole) = (old, bytes);
+            (runs, whole) = (found.runs, found.whole as u64);
         }
         let open = OpenOptions::new().create(true).truncate(false).write(true).open(path);
         let mut file = open.map_err(failed(path))?;
@@ -96,7 +85,7 @@ impl Book {
 pub(super) fn joined(files: &[PathBuf]) -> Result<(Plan, Vec<Run>), Failure> {
     let mut all: Option<(Plan, Vec<Run>)> = None;
     for path in files {
-        let (plan, runs, _) = read(path)?;
+        let Runs { plan, runs, .. } = read(path)?;
         match &mut all {
             None => all = Some((plan, runs)),
             Some((first, joined)) if *first == plan => joined.extend(runs),

@@ -9,7 +9,7 @@ use espalier_control::ios::{Exec, parse_exec};
 
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Order {
+pub enum Order {
     /// A `show` command, as typed and as understood.
     Show(String, Exec),
     /// Configuration lines.
@@ -28,7 +28,7 @@ pub(super) enum Order {
 
 /// Lines on their way to becoming orders.
 #[derive(Debug, Default)]
-struct Lines {
+pub struct Lines {
     unread: Vec<u8>,
     configuration: Option<String>,
 }
@@ -70,7 +70,8 @@ impl AsFd for Console {
 }
 
 impl Lines {
-    fn take(&mut self, bytes: &[u8]) -> Vec<Order> {
+    /// The orders of the lines that end in these bytes; what is left waits for its end.
+    pub fn take(&mut self, bytes: &[u8]) -> Vec<Order> {
         self.unread.extend_from_slice(bytes);
         let mut orders = Vec::new();
         while let Some(end) = self.unread.iter().position(|b| *b == b'\n') {
@@ -120,6 +121,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn lines_become_orders_however_they_are_cut() {
@@ -138,5 +140,16 @@ mod tests {
         let orders = console.take(b"show banana\nclear crypto banana\ndebug standby\n");
         assert!(orders.iter().all(|o| matches!(o, Order::Wrong(_))) && orders.len() == 3, "{orders:?}");
         assert!(matches!(console.take(&[b'x'; LINE_MAX + 1])[..], [Order::Wrong(_)]));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_orders(
+            pieces in proptest::collection::vec("(conf t|end|exit|show [a-z ]{0,20}|clear crypto sa|\\PC{0,40}|\n){0,6}", 1..4),
+        ) {
+            let (mut lines, mut whole) = (Lines::default(), Lines::default());
+            let cut: Vec<Order> = pieces.iter().flat_map(|piece| lines.take(piece.as_bytes())).collect();
+            prop_assert_eq!(cut, whole.take(pieces.concat().as_bytes()));
+        }
     }
 }
