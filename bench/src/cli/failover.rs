@@ -364,6 +364,7 @@ fn keep(dir: &Path, json: &str, recording: &Recording) -> Result<(), Failure> {
 fn more(scenario: &Scenario, n: u64) -> Result<Vec<Figures>, Failure> {
     let (next, found) = (AtomicU64::new(0), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let bar = view::runs(n + 1, 1);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -374,6 +375,7 @@ fn more(scenario: &Scenario, n: u64) -> Result<Vec<Figures>, Failure> {
                     }
                     let scenario = Scenario { seed: scenario.seed + 1 + i, ..scenario.clone() };
                     let run = simulated::run(&scenario, Options::default()).map(|r| Figures::brief(&r));
+                    bar.inc(1);
                     if let Ok(mut found) = found.lock() {
                         found.push((i, run));
                     }
@@ -381,6 +383,7 @@ fn more(scenario: &Scenario, n: u64) -> Result<Vec<Figures>, Failure> {
             });
         }
     });
+    bar.finish_and_clear();
     let mut found = found.into_inner().unwrap_or_default();
     found.sort_by_key(|(i, _)| *i);
     found.into_iter().map(|(_, run)| run.map_err(|e| Failure::Input(e.to_string()))).collect()

@@ -4,14 +4,11 @@ mod book;
 mod slurm;
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-
-use super::{Failure, print, report};
+use super::{Failure, print, report, view};
 use crate::drive::simulated::{self, Options};
 use crate::manifest::Manifest;
 use crate::measure::figures::Figures;
@@ -192,7 +189,7 @@ fn all(
 ) -> Result<Vec<Run>, Failure> {
     let figure: Figure = plan.figure.parse().map_err(input)?;
     let (next, book) = (AtomicUsize::new(0), Mutex::new((book, Ok(()))));
-    let bar = progress((work.len() + before) as u64, before as u64);
+    let bar = view::runs((work.len() + before) as u64, before as u64);
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(work.len().max(1));
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -236,17 +233,6 @@ fn one(plan: &Plan, space: &Space, figure: &Figure, point: usize, seed: u64) -> 
         Ok(recording) => Run::of(point, &Figures::brief(&recording), figure),
         Err(why) => refused(why.to_string()),
     }
-}
-
-fn progress(length: u64, done: u64) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(Some(length), target).with_position(done);
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} runs, {eta} left");
-    style.map_or(bar.clone(), |style| bar.with_style(style))
 }
 
 /// The summary: on the terminal, as JSON, as a page.

@@ -1,5 +1,6 @@
-//! How far a run is: a bar with the time that the run's clock shows, and the packets offered so far.
+//! How far it is: of one run a bar with the time that its clock shows and the packets offered so far, of many the runs.
 
+use std::io::IsTerminal as _;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant as Wall};
 
@@ -40,4 +41,16 @@ pub(super) fn show(news: &Receiver<News>, end: Instant, clock: &'static str) {
         ));
     }
     bar.finish_and_clear();
+}
+
+/// A bar of that many runs, of which some are done already; hidden where standard error is no terminal.
+pub(in super::super) fn runs(length: u64, done: u64) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(Some(length), target).with_position(done);
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} runs, {eta} left");
+    style.map_or(bar.clone(), |style| bar.with_style(style))
 }

@@ -13,6 +13,7 @@ use espalier_wire::{Duration, Instant};
 
 use super::Failure;
 use crate::live::{EVERY, Feed, Network, News, Status};
+pub(super) use bar::runs;
 pub(super) use screen::restore;
 
 /// How often a run of virtual time is looked at, in parts of its duration.
