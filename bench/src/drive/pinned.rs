@@ -5,6 +5,8 @@
 //! never left out. Nothing of the world runs elsewhere yet: routers, links and traffic share the core, so its rate is
 //! what all of them together can do.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration as Span, Instant as Wall};
 
 use espalier_wire::{Duration, Instant};
@@ -13,6 +15,7 @@ use hdrhistogram::Histogram;
 use super::pin;
 use super::simulated::{Options, Pace, run_paced};
 use super::topology::Topology;
+use crate::live::{Core, Gauges};
 use crate::measure::recording::{Recording, Schedule};
 use crate::scenario::Scenario;
 use crate::world::Error;
@@ -33,7 +36,23 @@ pub fn core() -> Option<usize> {
 /// As [`super::simulated::run`].
 pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Recording, Error> {
     let core = core().filter(|core| pin::to_core(*core));
-    run_paced(scenario, options, &mut Real { start: None, late: histogram(), core })
+    let waited = Arc::new(AtomicU64::new(0));
+    let mut options = options;
+    if let (Some(feed), Some(core)) = (&mut options.feed, core) {
+        feed.read(load(core, Arc::clone(&waited)));
+    }
+    run_paced(scenario, options, &mut Real { start: None, late: histogram(), core, waited })
+}
+
+/// The share of the time since the last look that the core did not wait.
+fn load(core: usize, waited: Arc<AtomicU64>) -> Gauges {
+    let mut last = (Instant::ZERO, 0);
+    Box::new(move |now| {
+        let idle = waited.load(Ordering::Relaxed);
+        let (passed, waited) = ((now - last.0).as_ns().max(1), idle - last.1);
+        last = (now, idle);
+        (Vec::new(), vec![Core { core, busy: 1.0 - (waited as f64 / passed as f64).min(1.0) }])
+    })
 }
 
 fn histogram() -> Option<Histogram<u64>> {
@@ -46,6 +65,8 @@ struct Real {
     /// How late packets were offered, in nanoseconds.
     late: Option<Histogram<u64>>,
     core: Option<usize>,
+    /// Nanoseconds without anything due.
+    waited: Arc<AtomicU64>,
 }
 
 impl Pace for Real {
@@ -56,9 +77,11 @@ impl Pace for Real {
     fn reach(&mut self, due: Instant) -> Instant {
         let start = *self.start.get_or_insert_with(Wall::now);
         let due_in = Span::from_nanos((due - Instant::ZERO).as_ns());
+        let began = start.elapsed();
         loop {
             let now = start.elapsed();
             let Some(left) = due_in.checked_sub(now).filter(|left| !left.is_zero()) else {
+                self.waited.fetch_add((now - began).as_nanos() as u64, Ordering::Relaxed);
                 return Instant::ZERO + Duration::from_ns(now.as_nanos() as u64);
             };
             match left.checked_sub(POLLED) {

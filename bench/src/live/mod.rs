@@ -5,6 +5,7 @@ pub mod frame;
 mod spark;
 mod status;
 
+use std::fmt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use espalier_control::event::{Event, Level};
@@ -99,8 +100,10 @@ pub enum News {
     Over,
 }
 
+/// What rings and cores show at a moment.
+pub type Gauges = Box<dyn FnMut(Instant) -> (Vec<Ring>, Vec<Core>) + Send>;
+
 /// The end of a run that tells.
-#[derive(Debug)]
 pub struct Feed {
     to: Sender<News>,
     every: Duration,
@@ -108,6 +111,13 @@ pub struct Feed {
     /// Whether anybody listens to what routers say.
     talk: bool,
     told: (usize, usize),
+    gauges: Option<Gauges>,
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("every", &self.every).field("next", &self.next).finish_non_exhaustive()
+    }
 }
 
 /// A part of a feed that tells what routers say, from any thread.
@@ -129,7 +139,12 @@ impl Feed {
     /// A feed that counts every so often, and who listens to it. Without `talk` only tallies are told.
     pub fn new(every: Duration, talk: bool) -> (Self, Receiver<News>) {
         let (to, listener) = channel();
-        (Self { to, every, next: Instant::ZERO, talk, told: (0, 0) }, listener)
+        (Self { to, every, next: Instant::ZERO, talk, told: (0, 0), gauges: None }, listener)
+    }
+
+    /// Rings and cores are read there, whenever is counted.
+    pub fn read(&mut self, gauges: Gauges) {
+        self.gauges = Some(gauges);
     }
 
     /// For whoever tells what routers say from elsewhere than where is counted.
@@ -148,10 +163,11 @@ impl Feed {
     }
 
     /// Count, when it is time. Whoever has stopped listening is not missed.
-    pub fn tally(&mut self, now: Instant, count: impl FnOnce() -> Tally) {
+    pub fn tally(&mut self, now: Instant, count: impl FnOnce() -> Vec<Count>) {
         if self.is_due(now) {
             self.next = now + self.every;
-            let _ = self.to.send(News::Tally(Tally { at: now, ..count() }));
+            let (rings, cores) = self.gauges.as_mut().map(|read| read(now)).unwrap_or_default();
+            let _ = self.to.send(News::Tally(Tally { at: now, rings, cores, counts: count() }));
         }
     }
 
@@ -181,7 +197,7 @@ impl Feed {
         }
         faults.for_each(|fault| self.strike(fault));
         self.told = (world.events.len(), world.struck.len());
-        self.tally(now, || Tally { counts: flows(&world.ledger, None), ..Tally::default() });
+        self.tally(now, || flows(&world.ledger, None));
     }
 
     /// Tell the last of a world, whatever time it is.

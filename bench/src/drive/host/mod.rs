@@ -29,7 +29,7 @@ use espalier_wire::{Duration, IfIndex, Instant, Mac};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::capture::WriteError;
-use crate::live::{Feed, Tally};
+use crate::live::Feed;
 use crate::measure::recording::Shown;
 use crate::wireshark::IkeKey;
 use console::{Console, Order};
@@ -293,8 +293,7 @@ impl Run<'_> {
         }
         self.gateway.flush();
         if let Some(feed) = &mut self.feed {
-            let counts = || Tally { counts: self.gateway.counts(), ..Tally::default() };
-            feed.tally(Instant::ZERO + passed, counts);
+            feed.tally(Instant::ZERO + passed, || self.gateway.counts());
         }
         let over = self.length.is_some_and(|length| passed >= length);
         self.signals.as_ref().and_then(Signals::came).or(over.then_some(Ended::Time))

@@ -21,7 +21,7 @@ use espalier_wire::random::Random;
 use espalier_wire::{Duration, IfIndex, Instant};
 
 use super::host::{self, Binding, Options, Session, socket};
-use crate::live::{self, Feed, Mouth, Tally};
+use crate::live::{self, Feed, Mouth};
 use crate::measure::recording::{Happened, NodeId, Recording, Struck};
 use crate::place::Mistake;
 use crate::scenario::{Endpoint, FaultAction, FaultSpec, Impairment, RouterSpec, Scenario};
@@ -221,8 +221,7 @@ impl<'a> Lab<'a> {
             let now = self.now();
             traffic.take(now);
             if let Some(feed) = &mut self.feed {
-                let counts = || Tally { counts: live::flows(&traffic.ledger, Some(now)), ..Tally::default() };
-                feed.tally(now, counts);
+                feed.tally(now, || live::flows(&traffic.ledger, Some(now)));
             }
             if now >= end {
                 return Ok(());
