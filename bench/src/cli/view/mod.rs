@@ -80,9 +80,10 @@ impl View {
         is_screen: bool,
     ) -> Self {
         let thread = std::thread::spawn(move || {
-            if let Some(taken) = not_on {
-                let cores = crate::drive::topology::Topology::here().cores;
-                cores.iter().rev().find(|core| **core != taken).map(|core| crate::drive::pin::to_core(*core));
+            let cores = crate::drive::topology::Topology::here().cores;
+            let free = not_on.and_then(|taken| cores.iter().rev().find(|core| **core != taken));
+            if let Some(core) = free {
+                crate::drive::pin::to_core(*core);
             }
             show(news);
         });
