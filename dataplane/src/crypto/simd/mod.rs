@@ -31,7 +31,7 @@ mod aes;
 mod aes_cbc;
 #[cfg(target_arch = "x86_64")]
 mod chacha;
-mod cpu;
+pub(super) mod cpu;
 #[cfg(target_arch = "x86_64")]
 mod des;
 #[cfg(target_arch = "x86_64")]
