@@ -1,10 +1,12 @@
-//! DES and 3DES in CBC mode (RFC 2405, RFC 2451) over the 64 lanes of `kernel`. Encryption is serial within a packet:
-//! a lane is a packet. Decryption is not: a packet's blocks lie side by side in the lanes, and the next packet's after
+//! DES and 3DES in CBC mode (RFC 2405, RFC 2451) over the 64 lanes of `kernel` or, without AVX-512, the 32 of `shuffled`.
+//! Encryption is serial within a packet: a lane is a packet. Decryption is not: a packet's blocks lie side by side in the lanes, and the next packet's after
 //! them.
 
 mod decrypt;
 mod encrypt;
 mod kernel;
+mod placement;
+mod shuffled;
 mod tables;
 
 use espalier_wire::plane::Direction;
@@ -13,7 +15,8 @@ use zeroize::Zeroize;
 use super::super::Job;
 use super::super::layout::Parts;
 use super::separate::des;
-use kernel::LANES;
+use super::widest;
+use kernel::{Blocks, LANES, RoundKeys};
 use tables::Table;
 
 /// Rounds of one DES.
@@ -34,7 +37,10 @@ impl DesKey {
         }
         let mut rounds = Vec::with_capacity(keys.len() * ROUNDS);
         for (n, key) in keys.iter().enumerate() {
-            let mut schedule = tables::schedule(*key);
+            let mut schedule = match widest() {
+                true => tables::schedule(*key),
+                false => placement::schedule(*key),
+            };
             if n == 1 {
                 schedule.reverse();
             }
@@ -62,6 +68,22 @@ impl Drop for DesKey {
     }
 }
 
+/// Blocks that one pass takes on this CPU.
+fn lanes() -> usize {
+    if widest() { LANES } else { shuffled::LANES }
+}
+
+/// Encrypt or decrypt as many blocks, as the order of the round keys says.
+fn crypt(blocks: &mut Blocks, keys: &impl RoundKeys) {
+    // SAFETY: keys of this kind are made only where `covers` found AVX2, and `widest` is AVX-512 with VBMI and GFNI.
+    unsafe {
+        match widest() {
+            true => kernel::crypt(blocks, keys),
+            false => shuffled::crypt(blocks, keys),
+        }
+    }
+}
+
 const NO_KEY: [Table; 8] = [Table([0; LANES]); 8];
 
 /// The keys of mixed SAs, each lane's in its byte. Wiped on drop.
@@ -74,9 +96,13 @@ impl Planes {
 
     /// Lanes `from..to` use `key`.
     fn set(&mut self, key: &DesKey, from: usize, to: usize) {
-        let lanes = u64::MAX >> (LANES - (to - from)) << from;
-        // SAFETY: keys of this kind are made only where `covers` found AVX-512.
-        unsafe { kernel::place(&mut self.0, &key.rounds, lanes) };
+        // SAFETY: as for `crypt`.
+        unsafe {
+            match widest() {
+                true => kernel::place(&mut self.0, &key.rounds, u64::MAX >> (LANES - (to - from)) << from),
+                false => shuffled::place(&mut self.0, &key.rounds, from, to),
+            }
+        }
     }
 }
 
