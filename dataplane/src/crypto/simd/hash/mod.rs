@@ -13,8 +13,10 @@ mod md5;
 mod rows;
 mod sha1;
 mod sha2;
+mod sha256_ni;
 mod sha2_32;
 mod sha2_64;
+mod sha2_64_narrow;
 mod transpose;
 mod words;
 
@@ -25,8 +27,11 @@ use zeroize::Zeroize;
 use super::super::Job;
 use super::super::layout::Parts;
 use super::super::scalar::mac::MacKey;
+use super::cpu;
 use super::separate::mac;
 use lanes::{Algorithm, Message};
+use sha2_64_narrow::Four;
+use sha256_ni::Sha256Ni;
 pub(super) use transpose::{eighths, quarters};
 use words::{Eight, Sixteen};
 
@@ -68,10 +73,13 @@ impl HmacKey {
             (Integrity::Sha1, true) => lanes::keyed::<sha1::Sha1<Sixteen>>(key)?,
             (Integrity::Sha1, false) => lanes::keyed::<sha1::Sha1<Eight>>(key)?,
             (Integrity::Sha256, true) => lanes::keyed::<sha2_32::Sha256<Sixteen>>(key)?,
+            (Integrity::Sha256, false) if cpu::sha() => lanes::keyed::<Sha256Ni>(key)?,
             (Integrity::Sha256, false) => lanes::keyed::<sha2_32::Sha256<Eight>>(key)?,
             (Integrity::Sha384, true) => lanes::keyed::<sha2_64::Sha384>(key)?,
+            (Integrity::Sha384, false) => lanes::keyed::<Four<6>>(key)?,
             (Integrity::Sha512, true) => lanes::keyed::<sha2_64::Sha512>(key)?,
-            _ => return None,
+            (Integrity::Sha512, false) => lanes::keyed::<Four<8>>(key)?,
+            (Integrity::Combined, _) => return None,
         };
         Some(Self { integrity, inner, outer, few })
     }
@@ -105,9 +113,12 @@ pub(super) fn run(task: Task, jobs: &mut [Job<'_>]) {
                 (Integrity::Sha1, true) => some::<sha1::Sha1<Sixteen>>(task, count, messages),
                 (Integrity::Sha1, false) => some::<sha1::Sha1<Eight>>(task, count, messages),
                 (Integrity::Sha256, true) => some::<sha2_32::Sha256<Sixteen>>(task, count, messages),
+                (Integrity::Sha256, false) if cpu::sha() => some::<Sha256Ni>(task, count, messages),
                 (Integrity::Sha256, false) => some::<sha2_32::Sha256<Eight>>(task, count, messages),
-                (Integrity::Sha384, _) => some::<sha2_64::Sha384>(task, count, messages),
-                (Integrity::Sha512, _) => some::<sha2_64::Sha512>(task, count, messages),
+                (Integrity::Sha384, true) => some::<sha2_64::Sha384>(task, count, messages),
+                (Integrity::Sha384, false) => some::<Four<6>>(task, count, messages),
+                (Integrity::Sha512, true) => some::<sha2_64::Sha512>(task, count, messages),
+                (Integrity::Sha512, false) => some::<Four<8>>(task, count, messages),
                 (Integrity::Combined, _) => {}
             }
         }
