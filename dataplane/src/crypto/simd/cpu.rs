@@ -27,7 +27,7 @@ pub(in super::super) fn level() -> Level {
     })
 }
 
-/// Whether there are instructions for SHA-256. Made to look like a CPU with AVX2 alone, it is one without them.
+/// Whether there are instructions for SHA-1 and SHA-256. Made to look like a CPU with AVX2 alone, it is one without them.
 #[cfg(target_arch = "x86_64")]
 pub(in super::super) fn sha() -> bool {
     std::arch::is_x86_feature_detected!("sha") && (level() >= Level::Vaes || level() == found())

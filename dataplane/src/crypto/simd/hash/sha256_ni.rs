@@ -4,11 +4,10 @@
 use std::arch::x86_64::*;
 
 use super::State;
+use super::four::{AS_IT_IS, LANES, four_by_four, transposed};
 use super::lanes::Algorithm;
 use super::sha2_32::{K, SHA256};
 use super::transpose::bytes;
-
-const LANES: usize = 4;
 
 pub(super) struct Sha256Ni;
 
@@ -86,7 +85,8 @@ fn outer(state: &mut State, keys: &State) {
             _mm_storeu_si128(at.add(3), _mm_set_epi32(8 * (64 + 32), 0, 0, 0));
         }
     }
-    let as_it_is = _mm_set_epi32(0x0f0e_0d0c, 0x0b0a_0908, 0x0706_0504, 0x0302_0100);
+    // SAFETY: 16 bytes.
+    let as_it_is = unsafe { _mm_loadu_si128(AS_IT_IS.as_ptr().cast()) };
     let mut lanes = load(keys);
     // SAFETY: a block each.
     unsafe { compress(&mut lanes, &texts.each_ref().map(|text| text.as_ptr().cast()), as_it_is) };
@@ -156,30 +156,4 @@ fn store(state: &mut State, lanes: &[Lane; LANES]) {
             unsafe { _mm_store_si128(state.0[place].as_mut_ptr().cast(), word) };
         }
     }
-}
-
-/// These four words of each lane.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn transposed(state: &State, rows: [usize; 4]) -> [__m128i; LANES] {
-    let mut words = [_mm_setzero_si128(); 4];
-    for (word, row) in words.iter_mut().zip(rows) {
-        // SAFETY: 16 aligned bytes of 64.
-        *word = unsafe { _mm_load_si128(state.0[row].as_ptr().cast()) };
-    }
-    four_by_four(&words)
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn four_by_four(rows: &[__m128i; 4]) -> [__m128i; 4] {
-    let [a, b, c, d] = *rows;
-    let (ab, cd) = (_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));
-    let (ab2, cd2) = (_mm_unpackhi_epi32(a, b), _mm_unpackhi_epi32(c, d));
-    [
-        _mm_unpacklo_epi64(ab, cd),
-        _mm_unpackhi_epi64(ab, cd),
-        _mm_unpacklo_epi64(ab2, cd2),
-        _mm_unpackhi_epi64(ab2, cd2),
-    ]
 }
