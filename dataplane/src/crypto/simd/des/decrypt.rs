@@ -1,7 +1,7 @@
 //! CBC decryption: a packet's blocks side by side, the next packet's after them.
 
 use super::kernel::{Blocks, LANES, PerLane, Shared};
-use super::{DesKey, Planes, Text, crypt, lanes};
+use super::{DesKey, Planes, Repeated, Text, crypt, lanes};
 
 /// The blocks of one pass: what was received, and what each is to be XORed with afterwards.
 struct Pass<'a> {
@@ -19,6 +19,8 @@ pub(super) fn decrypt<'a>(texts: impl Iterator<Item = Text<'a>>, only: Option<&D
     let (places, lanes) = ([const { None }; LANES], lanes());
     let mut pass = Pass { blocks: zero, chain: zero, places, runs: 0, used: 0 };
     let mut planes: Option<Planes> = None;
+    let only = only.map(Repeated::new);
+    let only = only.as_ref();
     for text in texts {
         let (mut before, mut rest) = (text.iv, text.bytes);
         while !rest.is_empty() {
@@ -56,9 +58,9 @@ impl<'a> Pass<'a> {
         before
     }
 
-    fn run(&mut self, only: Option<&DesKey>, planes: Option<&Planes>, rounds: usize) {
+    fn run(&mut self, only: Option<&Repeated>, planes: Option<&Planes>, rounds: usize) {
         match (only, planes) {
-            (Some(key), _) => crypt(&mut self.blocks, &Shared(&key.rounds)),
+            (Some(key), _) => crypt(&mut self.blocks, &Shared(&key.0[..rounds])),
             (None, Some(planes)) => crypt(&mut self.blocks, &PerLane(&planes.0[..rounds])),
             (None, None) => {}
         }

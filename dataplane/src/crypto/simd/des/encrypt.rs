@@ -1,7 +1,7 @@
 //! CBC encryption: each lane a packet. A packet that ends gives its lane to the next one that waits.
 
 use super::kernel::{self, Blocks, LANES, PerLane, Shared};
-use super::{DesKey, Planes, Text, crypt, lanes};
+use super::{DesKey, Planes, Repeated, Text, crypt, lanes};
 
 /// The packets in the lanes.
 struct Lanes {
@@ -19,14 +19,15 @@ pub(super) fn encrypt<'a>(mut texts: impl Iterator<Item = Text<'a>>, only: Optio
     let none = std::ptr::null_mut();
     let mut lanes = Lanes { next: [none; LANES], left: [0; LANES], chain: Blocks([0; LANES]), used: 0 };
     let mut planes: Option<Planes> = None;
+    let repeated = only.map(Repeated::new);
     loop {
         lanes.refill(&mut texts, only, &mut planes);
         let Some(steps) = lanes.left[..lanes.used].iter().copied().min() else { return };
         // SAFETY: `refill` took each lane's place and count from a text of as many whole blocks, borrowed until the texts
         // end.
         unsafe {
-            match (only, &planes) {
-                (Some(key), _) => lanes.run(steps, &Shared(&key.rounds)),
+            match (&repeated, &planes) {
+                (Some(key), _) => lanes.run(steps, &Shared(&key.0[..rounds])),
                 (None, Some(planes)) => lanes.run(steps, &PerLane(&planes.0[..rounds])),
                 (None, None) => return,
             }

@@ -69,10 +69,10 @@ impl RoundKeys for PerLane<'_> {
 
 /// Put a key's round keys into the planes of these lanes.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(crate) fn place(planes: &mut [[Table; 8]], rounds: &[[u32; 8]], lanes: u64) {
+pub(crate) fn place(planes: &mut [[Table; 8]], rounds: &[[u8; 8]], lanes: u64) {
     for (plane, round) in planes.iter_mut().zip(rounds) {
-        for (table, word) in plane.iter_mut().zip(round) {
-            let key = _mm512_set1_epi32(*word as i32);
+        for (table, byte) in plane.iter_mut().zip(round) {
+            let key = _mm512_set1_epi8(*byte as i8);
             // SAFETY: 64 bytes, of which the lanes' are written.
             unsafe { _mm512_mask_storeu_epi8(table.0.as_mut_ptr().cast(), lanes, key) };
         }

@@ -22,10 +22,10 @@ use tables::Table;
 /// Rounds of one DES.
 const ROUNDS: usize = 16;
 
-/// The round keys of one direction in the order they are used, each placed byte four times: 512 bytes for DES, 1536
-/// for 3DES. Zeroised on drop.
+/// The round keys of one direction in the order they are used, in placed bytes: 128 bytes for DES, 384 for 3DES. Zeroised
+/// on drop.
 pub(in super::super) struct DesKey {
-    rounds: Vec<[u32; 8]>,
+    rounds: Vec<[u8; 8]>,
 }
 
 impl DesKey {
@@ -44,7 +44,7 @@ impl DesKey {
             if n == 1 {
                 schedule.reverse();
             }
-            rounds.extend(schedule.map(|round| round.map(|byte| u32::from(byte) * 0x0101_0101)));
+            rounds.extend(schedule);
             schedule.zeroize();
         }
         if direction == Direction::Inbound {
@@ -58,7 +58,7 @@ impl DesKey {
 impl DesKey {
     /// Bytes of heap.
     pub(super) fn bytes(&self) -> usize {
-        self.rounds.capacity() * size_of::<[u32; 8]>()
+        self.rounds.capacity() * size_of::<[u8; 8]>()
     }
 }
 
@@ -81,6 +81,26 @@ fn crypt(blocks: &mut Blocks, keys: &impl RoundKeys) {
             true => kernel::crypt(blocks, keys),
             false => shuffled::crypt(blocks, keys),
         }
+    }
+}
+
+/// The round keys of all lanes, where they have the same: each byte four times, which a broadcast load wants. Wiped on drop.
+struct Repeated([[u32; 8]; 3 * ROUNDS]);
+
+impl Repeated {
+    fn new(key: &DesKey) -> Self {
+        let mut made = Self([[0; 8]; 3 * ROUNDS]);
+        for (to, round) in made.0.iter_mut().zip(&key.rounds) {
+            *to = round.map(|byte| u32::from(byte) * 0x0101_0101);
+        }
+        made
+    }
+}
+
+impl Drop for Repeated {
+    fn drop(&mut self) {
+        // SAFETY: a place of its own. Volatile, so that it is not left out.
+        unsafe { std::ptr::write_volatile(&mut self.0, [[0; 8]; 3 * ROUNDS]) };
     }
 }
 

@@ -115,19 +115,22 @@ fn round(left: &mut Half, right: &Half, keys: &impl RoundKeys, n: usize) {
 
 /// Put a key's round keys into the planes of the lanes `from..to`, of the first 32.
 #[target_feature(enable = "avx2")]
-pub(super) fn place(planes: &mut [[PlaneTable; 8]], rounds: &[[u32; 8]], from: usize, to: usize) {
+pub(super) fn place(planes: &mut [[PlaneTable; 8]], rounds: &[[u8; 8]], from: usize, to: usize) {
     let numbers: [i8; LANES] = std::array::from_fn(|n| n as i8);
     // SAFETY: 32 bytes.
     let numbers = unsafe { _mm256_loadu_si256(numbers.as_ptr().cast()) };
-    let from = _mm256_cmpgt_epi8(numbers, _mm256_set1_epi8(from as i8 - 1));
-    let lanes = _mm256_and_si256(from, _mm256_cmpgt_epi8(_mm256_set1_epi8(to as i8), numbers));
+    let before = _mm256_cmpgt_epi8(_mm256_set1_epi8(from as i8), numbers);
+    let lanes = _mm256_andnot_si256(before, _mm256_cmpgt_epi8(_mm256_set1_epi8(to as i8), numbers));
     for (plane, round) in planes.iter_mut().zip(rounds) {
-        for (table, word) in plane.iter_mut().zip(round) {
+        for (table, byte) in plane.iter_mut().zip(round) {
+            if to - from == 1 {
+                table.0[from] = *byte;
+                continue;
+            }
             let at = table.0.as_mut_ptr().cast();
             // SAFETY: 32 aligned bytes of 64.
             unsafe {
-                let placed =
-                    _mm256_blendv_epi8(_mm256_load_si256(at), _mm256_set1_epi32(*word as i32), lanes);
+                let placed = _mm256_blendv_epi8(_mm256_load_si256(at), _mm256_set1_epi8(*byte as i8), lanes);
                 _mm256_store_si256(at, placed);
             }
         }
