@@ -39,7 +39,7 @@ pub(super) struct Arguments {
     /// Transforms; a wrong one is answered with the list of them [default: all]
     #[arg(long, value_name = "T,…", value_delimiter = ',')]
     transform: Vec<Transform>,
-    /// Engines: auto, scalar, library, simd
+    /// Engines: auto, scalar, library, simd; ipsec-mb where it is built in (--features ipsec-mb)
     #[arg(long, value_name = "E,…", value_delimiter = ',', default_value = "auto")]
     engine: Vec<Choice>,
     /// Bytes of the inner IP packet (28 to 9000), or imix (40, 576 and 1500 bytes, 7:4:1)

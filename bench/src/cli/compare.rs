@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     /// Offer all the same packets a second: loads are percent of the least capacity
     #[arg(long)]
     common: bool,
-    /// The engine: auto, scalar, library, simd
+    /// The engine: auto, scalar, library, simd; ipsec-mb where it is built in
     #[arg(long, value_name = "E", default_value = "auto")]
     engine: Choice,
     /// Bytes of the inner IP packet (28 to 9000), or imix

@@ -33,7 +33,7 @@ pub(super) struct Arguments {
         default_value = "1,1+1,2x,1+3,4x,1+7,2x+3,8x,1+15,16x"
     )]
     layout: Vec<Layout>,
-    /// The engine: auto, scalar, library, simd
+    /// The engine: auto, scalar, library, simd; ipsec-mb where it is built in
     #[arg(long, value_name = "E", default_value = "auto")]
     engine: Choice,
     /// Bytes of the inner IP packet (28 to 9000), or imix

@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// The transform
     #[arg(long, value_name = "T", default_value = "aes128-gcm")]
     transform: Transform,
-    /// The engine: auto, scalar, library, simd
+    /// The engine: auto, scalar, library, simd; ipsec-mb where it is built in
     #[arg(long, value_name = "E", default_value = "auto")]
     engine: Choice,
     /// Bytes of the inner IP packet (28 to 9000), or imix

@@ -22,6 +22,8 @@ use espalier_wire::plane::Direction;
 mod des_keys;
 mod des_tables;
 mod engines;
+#[cfg(feature = "ipsec-mb")]
+mod ipsec_mb;
 mod layout;
 mod library;
 mod scalar;
@@ -76,6 +78,8 @@ enum Material {
     Scalar(scalar::Material),
     Library(library::Material),
     Simd(simd::Material),
+    #[cfg(feature = "ipsec-mb")]
+    IpsecMb(ipsec_mb::Material),
 }
 
 impl Key {
@@ -85,6 +89,8 @@ impl Key {
             Material::Scalar(_) => EngineId::Scalar,
             Material::Library(_) => EngineId::Library,
             Material::Simd(_) => EngineId::Simd,
+            #[cfg(feature = "ipsec-mb")]
+            Material::IpsecMb(_) => EngineId::IpsecMb,
         }
     }
 }

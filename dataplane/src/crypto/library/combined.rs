@@ -17,7 +17,7 @@ pub(in super::super) struct CombinedKey {
 
 impl CombinedKey {
     /// `key` is the cipher's key, then its salt.
-    pub(super) fn new(cipher: Cipher, key: &[u8]) -> Option<Self> {
+    pub(in super::super) fn new(cipher: Cipher, key: &[u8]) -> Option<Self> {
         let (key, salt) = key.split_last_chunk::<4>()?;
         let algorithm = match cipher {
             Cipher::Aes128Gcm | Cipher::Aes128Gmac => &AES_128_GCM,
@@ -30,7 +30,12 @@ impl CombinedKey {
         Some(Self { salt: Zeroizing::new(*salt), key })
     }
 
-    pub(super) fn seal(&self, transform: Transform, bytes: &mut [u8], esn: Option<u32>) -> Option<()> {
+    pub(in super::super) fn seal(
+        &self,
+        transform: Transform,
+        bytes: &mut [u8],
+        esn: Option<u32>,
+    ) -> Option<()> {
         let mut parts = Parts::new(transform, bytes)?;
         let nonce = Nonce::assume_unique_for_key(parts.nonce(*self.salt)?);
         if transform.cipher() == Cipher::Aes128Gmac {
@@ -50,7 +55,12 @@ impl CombinedKey {
         Some(())
     }
 
-    pub(super) fn open(&self, transform: Transform, bytes: &mut [u8], esn: Option<u32>) -> Option<()> {
+    pub(in super::super) fn open(
+        &self,
+        transform: Transform,
+        bytes: &mut [u8],
+        esn: Option<u32>,
+    ) -> Option<()> {
         let parts = Parts::new(transform, bytes)?;
         let nonce = Nonce::assume_unique_for_key(parts.nonce(*self.salt)?);
         if transform.cipher() == Cipher::Aes128Gmac {

@@ -10,7 +10,7 @@ use espalier_wire::{Cipher, Integrity, Transform};
 use super::layout::Parts;
 use super::{Engine, EngineId, Job, Key, KeyError, check_lengths};
 
-mod combined;
+pub(super) mod combined;
 mod separate;
 
 use combined::CombinedKey;

@@ -27,6 +27,12 @@ pub(in super::super) fn level() -> Level {
     })
 }
 
+/// Whether there are instructions for SHA-1 and SHA-256. Made to look like a CPU with AVX2 alone, it is one without them.
+#[cfg(target_arch = "x86_64")]
+pub(in super::super) fn sha() -> bool {
+    std::arch::is_x86_feature_detected!("sha") && (level() >= Level::Vaes || level() == found())
+}
+
 /// The level that a word of the environment allows; empty is as if it were not there.
 fn most(word: &OsStr) -> Level {
     match word.to_str() {

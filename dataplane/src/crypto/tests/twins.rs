@@ -109,6 +109,17 @@ fn each_transform_alone() {
     }
 }
 
+/// More packets in one call than any queue or window holds.
+#[test]
+fn a_long_batch() {
+    let mut random = Bytes(7);
+    for (engine, transform) in covered().filter(|(engine, _)| engine.id() != EngineId::Scalar) {
+        let sas = [Sa::random(engine, transform, &mut random)];
+        let packets = (0..601).map(|i| Packet::random(transform, i * 7 % 150, &mut random)).collect();
+        check(&sas, packets, &mut random);
+    }
+}
+
 /// Whichever lane of a full register a damaged packet lies in, it fails alone, and its neighbours open to their texts.
 #[test]
 fn a_wrong_tag_fails_its_lane_alone() {
@@ -242,10 +253,15 @@ fn engines_are_chosen_by_name() {
     for name in ["auto", "scalar", "library", "simd"] {
         assert_eq!(name.parse::<Choice>().unwrap().to_string(), name);
     }
-    assert_eq!(
-        "fast".parse::<Choice>().unwrap_err().to_string(),
-        "\"fast\" is no engine (one of auto scalar library simd)"
-    );
+    let refused = |name: &str| name.parse::<Choice>().unwrap_err().to_string();
+    let more = if cfg!(feature = "ipsec-mb") { " ipsec-mb" } else { "" };
+    assert_eq!(refused("fast"), format!("\"fast\" is no engine (one of auto scalar library simd{more})"));
+    if !cfg!(feature = "ipsec-mb") {
+        assert_eq!(
+            refused("ipsec-mb"),
+            "this build has no engine ipsec-mb: build it with --features ipsec-mb, which needs Debian's libipsec-mb-dev"
+        );
+    }
     for transform in Transform::ALL {
         assert!(Choice::Auto.engine(*transform).is_some());
         for engine in Engines::all() {

@@ -1,5 +1,6 @@
 //! ChaCha20's key stream (RFC 8439 section 2.3): each lane of sixteen registers a block, of whatever packet and key.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::ChaChaKey;
@@ -95,30 +96,25 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// A quarter round for each of four columns or diagonals, written out by its callers' macros.
+/// A quarter round for each of four columns or diagonals, step by step side by side. `$d` is a dollar sign, which the inner
+/// macro's repetitions want.
 macro_rules! rounds {
-    ($x:ident, $add:ident, $xor:ident, $turn16:expr, $turn12:expr, $turn8:expr, $turn7:expr) => {
-        macro_rules! quarter {
-            ($a:literal $b:literal $c:literal $d:literal) => {
-                $x[$a] = $add($x[$a], $x[$b]);
-                $x[$d] = $turn16($xor($x[$d], $x[$a]));
-                $x[$c] = $add($x[$c], $x[$d]);
-                $x[$b] = $turn12($xor($x[$b], $x[$c]));
-                $x[$a] = $add($x[$a], $x[$b]);
-                $x[$d] = $turn8($xor($x[$d], $x[$a]));
-                $x[$c] = $add($x[$c], $x[$d]);
-                $x[$b] = $turn7($xor($x[$b], $x[$c]));
+    ($d:tt $x:ident, $add:ident, $xor:ident, $turn16:expr, $turn12:expr, $turn8:expr, $turn7:expr) => {
+        macro_rules! quarters {
+            ($d($d a:literal $d b:literal $d c:literal $d e:literal)*) => {
+                $d($x[$d a] = $add($x[$d a], $x[$d b]);)*
+                $d($x[$d e] = $turn16($xor($x[$d e], $x[$d a]));)*
+                $d($x[$d c] = $add($x[$d c], $x[$d e]);)*
+                $d($x[$d b] = $turn12($xor($x[$d b], $x[$d c]));)*
+                $d($x[$d a] = $add($x[$d a], $x[$d b]);)*
+                $d($x[$d e] = $turn8($xor($x[$d e], $x[$d a]));)*
+                $d($x[$d c] = $add($x[$d c], $x[$d e]);)*
+                $d($x[$d b] = $turn7($xor($x[$d b], $x[$d c]));)*
             };
         }
         for _ in 0..10 {
-            quarter!(0 4 8 12);
-            quarter!(1 5 9 13);
-            quarter!(2 6 10 14);
-            quarter!(3 7 11 15);
-            quarter!(0 5 10 15);
-            quarter!(1 6 11 12);
-            quarter!(2 7 8 13);
-            quarter!(3 4 9 14);
+            quarters!(0 4 8 12 1 5 9 13 2 6 10 14 3 7 11 15);
+            quarters!(0 5 10 15 1 6 11 12 2 7 8 13 3 4 9 14);
         }
     };
 }
@@ -132,7 +128,7 @@ fn sixteen(rows: &[Row; 16], places: &mut [Option<&mut [u8]>]) {
         *x = unsafe { _mm512_load_si512(row.0.as_ptr().cast()) };
     }
     rounds!(
-        x,
+        $ x,
         _mm512_add_epi32,
         _mm512_xor_si512,
         _mm512_rol_epi32::<16>,
@@ -176,6 +172,36 @@ fn transposed(rows: &[__m512i; 16]) -> [__m512i; 16] {
     super::super::hash::quarters(&by_four)
 }
 
+/// The order of a register's bytes.
+#[repr(C, align(32))]
+struct Order([u8; 32]);
+
+/// Words turned left by 16 bits, and by 8.
+static BY_TWO: Order = turned(2);
+static BY_ONE: Order = turned(1);
+
+const fn turned(bytes: usize) -> Order {
+    let mut order = Order([0; 32]);
+    let mut n = 0;
+    while n < 32 {
+        order.0[n] = (n % 16 / 4 * 4 + (n + 4 - bytes) % 4) as u8;
+        n += 1;
+    }
+    order
+}
+
+/// In assembler, as the compiler makes two shuffles of one, or keeps the orders in registers that there are too few of.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn shuffled(x: __m256i, by: &Order) -> __m256i {
+    let shuffled;
+    // SAFETY: 32 aligned bytes are read.
+    unsafe {
+        asm!("vpshufb {}, {}, [{}]", out(ymm_reg) shuffled, in(ymm_reg) x, in(reg) by, options(pure, readonly, nostack, preserves_flags));
+    }
+    shuffled
+}
+
 /// Eight blocks, each added to its place.
 #[target_feature(enable = "avx2")]
 fn eight(rows: &[Row; 16], places: &mut [Option<&mut [u8]>]) {
@@ -184,30 +210,18 @@ fn eight(rows: &[Row; 16], places: &mut [Option<&mut [u8]>]) {
         // SAFETY: 32 aligned bytes of 64.
         *x = unsafe { _mm256_load_si256(row.0.as_ptr().cast()) };
     }
-    let by_two = _mm256_setr_epi64x(
-        0x0504_0706_0100_0302,
-        0x0d0c_0f0e_0908_0b0a,
-        0x0504_0706_0100_0302,
-        0x0d0c_0f0e_0908_0b0a,
-    );
-    let by_one = _mm256_setr_epi64x(
-        0x0605_0407_0201_0003,
-        0x0e0d_0c0f_0a09_080b,
-        0x0605_0407_0201_0003,
-        0x0e0d_0c0f_0a09_080b,
-    );
     macro_rules! turn {
         ($left:literal, $right:literal) => {
             |x| _mm256_or_si256(_mm256_slli_epi32::<$left>(x), _mm256_srli_epi32::<$right>(x))
         };
     }
     rounds!(
-        x,
+        $ x,
         _mm256_add_epi32,
         _mm256_xor_si256,
-        (|x| _mm256_shuffle_epi8(x, by_two)),
+        (|x| shuffled(x, &BY_TWO)),
         (turn!(12, 20)),
-        (|x| _mm256_shuffle_epi8(x, by_one)),
+        (|x| shuffled(x, &BY_ONE)),
         (turn!(7, 25))
     );
     for (x, row) in x.iter_mut().zip(rows) {

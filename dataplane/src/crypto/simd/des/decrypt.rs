@@ -1,7 +1,7 @@
 //! CBC decryption: a packet's blocks side by side, the next packet's after them.
 
-use super::kernel::{self, Blocks, LANES, PerLane, Shared};
-use super::{DesKey, Planes, Text};
+use super::kernel::{Blocks, LANES, PerLane, Shared};
+use super::{DesKey, Planes, Repeated, Text, crypt, lanes};
 
 /// The blocks of one pass: what was received, and what each is to be XORed with afterwards.
 struct Pass<'a> {
@@ -16,19 +16,22 @@ struct Pass<'a> {
 /// Decrypt every text in place. `only`: the key of them all; without it each lane has its own.
 pub(super) fn decrypt<'a>(texts: impl Iterator<Item = Text<'a>>, only: Option<&DesKey>, rounds: usize) {
     let zero = Blocks([0; LANES]);
-    let mut pass = Pass { blocks: zero, chain: zero, places: [const { None }; LANES], runs: 0, used: 0 };
+    let (places, lanes) = ([const { None }; LANES], lanes());
+    let mut pass = Pass { blocks: zero, chain: zero, places, runs: 0, used: 0 };
     let mut planes: Option<Planes> = None;
+    let only = only.map(Repeated::new);
+    let only = only.as_ref();
     for text in texts {
         let (mut before, mut rest) = (text.iv, text.bytes);
         while !rest.is_empty() {
             let from = pass.used;
-            let (now, later) = rest.split_at_mut(rest.len().min(8 * (LANES - from)));
+            let (now, later) = rest.split_at_mut(rest.len().min(8 * (lanes - from)));
             rest = later;
             before = pass.take(now, before);
             if only.is_none() {
                 planes.get_or_insert_with(Planes::new).set(text.key, from, pass.used);
             }
-            if pass.used == LANES {
+            if pass.used == lanes {
                 pass.run(only, planes.as_ref(), rounds);
             }
         }
@@ -55,14 +58,11 @@ impl<'a> Pass<'a> {
         before
     }
 
-    fn run(&mut self, only: Option<&DesKey>, planes: Option<&Planes>, rounds: usize) {
-        // SAFETY: keys of this kind are made only where `covers` found AVX-512 with VBMI and GFNI.
-        unsafe {
-            match (only, planes) {
-                (Some(key), _) => kernel::crypt(&mut self.blocks, &Shared(&key.rounds)),
-                (None, Some(planes)) => kernel::crypt(&mut self.blocks, &PerLane(&planes.0[..rounds])),
-                (None, None) => {}
-            }
+    fn run(&mut self, only: Option<&Repeated>, planes: Option<&Planes>, rounds: usize) {
+        match (only, planes) {
+            (Some(key), _) => crypt(&mut self.blocks, &Shared(&key.0[..rounds])),
+            (None, Some(planes)) => crypt(&mut self.blocks, &PerLane(&planes.0[..rounds])),
+            (None, None) => {}
         }
         let mut lane = 0;
         for place in self.places[..self.runs].iter_mut().filter_map(Option::take) {

@@ -1,7 +1,7 @@
 //! CBC encryption: each lane a packet. A packet that ends gives its lane to the next one that waits.
 
 use super::kernel::{self, Blocks, LANES, PerLane, Shared};
-use super::{DesKey, Planes, Text};
+use super::{DesKey, Planes, Repeated, Text, crypt, lanes};
 
 /// The packets in the lanes.
 struct Lanes {
@@ -19,14 +19,15 @@ pub(super) fn encrypt<'a>(mut texts: impl Iterator<Item = Text<'a>>, only: Optio
     let none = std::ptr::null_mut();
     let mut lanes = Lanes { next: [none; LANES], left: [0; LANES], chain: Blocks([0; LANES]), used: 0 };
     let mut planes: Option<Planes> = None;
+    let repeated = only.map(Repeated::new);
     loop {
         lanes.refill(&mut texts, only, &mut planes);
         let Some(steps) = lanes.left[..lanes.used].iter().copied().min() else { return };
-        // SAFETY: keys of this kind are made only where `covers` found AVX-512 with VBMI and GFNI; `refill` took each
-        // lane's place and count from a text of as many whole blocks, borrowed until the texts end.
+        // SAFETY: `refill` took each lane's place and count from a text of as many whole blocks, borrowed until the texts
+        // end.
         unsafe {
-            match (only, &planes) {
-                (Some(key), _) => lanes.run(steps, &Shared(&key.rounds)),
+            match (&repeated, &planes) {
+                (Some(key), _) => lanes.run(steps, &Shared(&key.0[..rounds])),
                 (None, Some(planes)) => lanes.run(steps, &PerLane(&planes.0[..rounds])),
                 (None, None) => return,
             }
@@ -42,8 +43,8 @@ impl Lanes {
         only: Option<&DesKey>,
         planes: &mut Option<Planes>,
     ) {
-        let mut lane = 0;
-        while lane < LANES {
+        let (mut lane, lanes) = (0, lanes());
+        while lane < lanes {
             if lane < self.used && self.left[lane] > 0 {
                 lane += 1;
                 continue;
@@ -89,16 +90,14 @@ impl Lanes {
     /// Encrypt so many blocks of each used lane.
     ///
     /// # Safety
-    /// The CPU has what [`kernel::crypt`] needs, and each used lane has at least `steps` blocks left, which nothing
-    /// else reads or writes meanwhile.
+    /// Each used lane has at least `steps` blocks left, which nothing else reads or writes meanwhile.
     unsafe fn run(&mut self, steps: usize, keys: &impl kernel::RoundKeys) {
         for _ in 0..steps {
             for (chain, next) in self.chain.0.iter_mut().zip(&self.next).take(self.used) {
                 // SAFETY: the lane has a block left.
                 *chain ^= unsafe { next.cast::<u64>().read_unaligned() };
             }
-            // SAFETY: the caller's.
-            unsafe { kernel::crypt(&mut self.chain, keys) };
+            crypt(&mut self.chain, keys);
             for (chain, next) in self.chain.0.iter().zip(&mut self.next).take(self.used) {
                 // SAFETY: the same block; behind it is the next one, or the text's end.
                 unsafe {

@@ -8,7 +8,7 @@ use super::tables::{BOXES, MATRICES, PLACEMENT, Table};
 /// Blocks that one pass takes.
 pub(crate) const LANES: usize = 64;
 
-/// 64 blocks as they lie in memory.
+/// The blocks of a pass as they lie in memory; `shuffled` takes the first half of them.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
 pub(crate) struct Blocks(pub(crate) [u64; LANES]);
@@ -19,6 +19,8 @@ pub(crate) trait RoundKeys {
     fn rounds(&self) -> usize;
     /// Box `j`'s key bits of a round, for each lane.
     fn at(&self, round: usize, j: usize) -> __m512i;
+    /// The key byte j of a round, for each of the first 32 lanes.
+    fn narrow(&self, round: usize, j: usize) -> __m256i;
 }
 
 /// The same key in all lanes; each placed key byte stands four times, which a broadcast load wants.
@@ -34,6 +36,12 @@ impl RoundKeys for Shared<'_> {
     fn at(&self, round: usize, j: usize) -> __m512i {
         // SAFETY: only called from the kernels below, which run where AVX-512F is present.
         unsafe { _mm512_set1_epi32(self.0[round][j] as i32) }
+    }
+
+    #[inline(always)]
+    fn narrow(&self, round: usize, j: usize) -> __m256i {
+        // SAFETY: only called from `shuffled`, whose functions run where AVX2 is present.
+        unsafe { _mm256_set1_epi32(self.0[round][j] as i32) }
     }
 }
 
@@ -51,14 +59,20 @@ impl RoundKeys for PerLane<'_> {
         // SAFETY: a table is 64 aligned bytes; only called from the kernels below, where AVX-512F is present.
         unsafe { _mm512_load_si512(self.0[round][j].0.as_ptr().cast()) }
     }
+
+    #[inline(always)]
+    fn narrow(&self, round: usize, j: usize) -> __m256i {
+        // SAFETY: 32 aligned bytes; only called from `shuffled`, whose functions run where AVX2 is present.
+        unsafe { _mm256_load_si256(self.0[round][j].0.as_ptr().cast()) }
+    }
 }
 
 /// Put a key's round keys into the planes of these lanes.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(crate) fn place(planes: &mut [[Table; 8]], rounds: &[[u32; 8]], lanes: u64) {
+pub(crate) fn place(planes: &mut [[Table; 8]], rounds: &[[u8; 8]], lanes: u64) {
     for (plane, round) in planes.iter_mut().zip(rounds) {
-        for (table, word) in plane.iter_mut().zip(round) {
-            let key = _mm512_set1_epi32(*word as i32);
+        for (table, byte) in plane.iter_mut().zip(round) {
+            let key = _mm512_set1_epi8(*byte as i8);
             // SAFETY: 64 bytes, of which the lanes' are written.
             unsafe { _mm512_mask_storeu_epi8(table.0.as_mut_ptr().cast(), lanes, key) };
         }

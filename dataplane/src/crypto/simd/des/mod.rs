@@ -1,10 +1,12 @@
-//! DES and 3DES in CBC mode (RFC 2405, RFC 2451) over the 64 lanes of `kernel`. Encryption is serial within a packet:
-//! a lane is a packet. Decryption is not: a packet's blocks lie side by side in the lanes, and the next packet's after
+//! DES and 3DES in CBC mode (RFC 2405, RFC 2451) over the 64 lanes of `kernel` or, without AVX-512, the 32 of `shuffled`.
+//! Encryption is serial within a packet: a lane is a packet. Decryption is not: a packet's blocks lie side by side in the lanes, and the next packet's after
 //! them.
 
 mod decrypt;
 mod encrypt;
 mod kernel;
+mod placement;
+mod shuffled;
 mod tables;
 
 use espalier_wire::plane::Direction;
@@ -13,16 +15,17 @@ use zeroize::Zeroize;
 use super::super::Job;
 use super::super::layout::Parts;
 use super::separate::des;
-use kernel::LANES;
+use super::widest;
+use kernel::{Blocks, LANES, RoundKeys};
 use tables::Table;
 
 /// Rounds of one DES.
 const ROUNDS: usize = 16;
 
-/// The round keys of one direction in the order they are used, each placed byte four times: 512 bytes for DES, 1536
-/// for 3DES. Zeroised on drop.
+/// The round keys of one direction in the order they are used, in placed bytes: 128 bytes for DES, 384 for 3DES. Zeroised
+/// on drop.
 pub(in super::super) struct DesKey {
-    rounds: Vec<[u32; 8]>,
+    rounds: Vec<[u8; 8]>,
 }
 
 impl DesKey {
@@ -34,11 +37,14 @@ impl DesKey {
         }
         let mut rounds = Vec::with_capacity(keys.len() * ROUNDS);
         for (n, key) in keys.iter().enumerate() {
-            let mut schedule = tables::schedule(*key);
+            let mut schedule = match widest() {
+                true => tables::schedule(*key),
+                false => placement::schedule(*key),
+            };
             if n == 1 {
                 schedule.reverse();
             }
-            rounds.extend(schedule.map(|round| round.map(|byte| u32::from(byte) * 0x0101_0101)));
+            rounds.extend(schedule);
             schedule.zeroize();
         }
         if direction == Direction::Inbound {
@@ -52,13 +58,49 @@ impl DesKey {
 impl DesKey {
     /// Bytes of heap.
     pub(super) fn bytes(&self) -> usize {
-        self.rounds.capacity() * size_of::<[u32; 8]>()
+        self.rounds.capacity() * size_of::<[u8; 8]>()
     }
 }
 
 impl Drop for DesKey {
     fn drop(&mut self) {
         self.rounds.zeroize();
+    }
+}
+
+/// Blocks that one pass takes on this CPU.
+fn lanes() -> usize {
+    if widest() { LANES } else { shuffled::LANES }
+}
+
+/// Encrypt or decrypt as many blocks, as the order of the round keys says.
+fn crypt(blocks: &mut Blocks, keys: &impl RoundKeys) {
+    // SAFETY: keys of this kind are made only where `covers` found AVX2, and `widest` is AVX-512 with VBMI and GFNI.
+    unsafe {
+        match widest() {
+            true => kernel::crypt(blocks, keys),
+            false => shuffled::crypt(blocks, keys),
+        }
+    }
+}
+
+/// The round keys of all lanes, where they have the same: each byte four times, which a broadcast load wants. Wiped on drop.
+struct Repeated([[u32; 8]; 3 * ROUNDS]);
+
+impl Repeated {
+    fn new(key: &DesKey) -> Self {
+        let mut made = Self([[0; 8]; 3 * ROUNDS]);
+        for (to, round) in made.0.iter_mut().zip(&key.rounds) {
+            *to = round.map(|byte| u32::from(byte) * 0x0101_0101);
+        }
+        made
+    }
+}
+
+impl Drop for Repeated {
+    fn drop(&mut self) {
+        // SAFETY: a place of its own. Volatile, so that it is not left out.
+        unsafe { std::ptr::write_volatile(&mut self.0, [[0; 8]; 3 * ROUNDS]) };
     }
 }
 
@@ -74,9 +116,13 @@ impl Planes {
 
     /// Lanes `from..to` use `key`.
     fn set(&mut self, key: &DesKey, from: usize, to: usize) {
-        let lanes = u64::MAX >> (LANES - (to - from)) << from;
-        // SAFETY: keys of this kind are made only where `covers` found AVX-512.
-        unsafe { kernel::place(&mut self.0, &key.rounds, lanes) };
+        // SAFETY: as for `crypt`.
+        unsafe {
+            match widest() {
+                true => kernel::place(&mut self.0, &key.rounds, u64::MAX >> (LANES - (to - from)) << from),
+                false => shuffled::place(&mut self.0, &key.rounds, from, to),
+            }
+        }
     }
 }
 

@@ -5,16 +5,21 @@
 //! lane:  whole blocks, read where they lie -> the rest and its padding -> the outer hash of the digest -> next message
 //! ```
 //!
-//! Where few messages come together, `scalar` is faster (it has SHA-NI) and gets them.
+//! Where few messages come together, `scalar` is faster and gets them. Without AVX-512, SHA-1 and SHA-256 are
+//! done by the CPU's instructions for them, four messages abreast, where it has them.
 
 mod even;
+mod four;
 mod lanes;
 mod md5;
 mod rows;
 mod sha1;
+mod sha1_ni;
 mod sha2;
+mod sha256_ni;
 mod sha2_32;
 mod sha2_64;
+mod sha2_64_narrow;
 mod transpose;
 mod words;
 
@@ -25,8 +30,12 @@ use zeroize::Zeroize;
 use super::super::Job;
 use super::super::layout::Parts;
 use super::super::scalar::mac::MacKey;
+use super::cpu;
 use super::separate::mac;
 use lanes::{Algorithm, Message};
+use sha1_ni::Sha1Ni;
+use sha2_64_narrow::Four;
+use sha256_ni::Sha256Ni;
 pub(super) use transpose::{eighths, quarters};
 use words::{Eight, Sixteen};
 
@@ -66,12 +75,16 @@ impl HmacKey {
             (Integrity::Md5, true) => lanes::keyed::<md5::Md5<Sixteen>>(key)?,
             (Integrity::Md5, false) => lanes::keyed::<md5::Md5<Eight>>(key)?,
             (Integrity::Sha1, true) => lanes::keyed::<sha1::Sha1<Sixteen>>(key)?,
+            (Integrity::Sha1, false) if cpu::sha() => lanes::keyed::<Sha1Ni>(key)?,
             (Integrity::Sha1, false) => lanes::keyed::<sha1::Sha1<Eight>>(key)?,
             (Integrity::Sha256, true) => lanes::keyed::<sha2_32::Sha256<Sixteen>>(key)?,
+            (Integrity::Sha256, false) if cpu::sha() => lanes::keyed::<Sha256Ni>(key)?,
             (Integrity::Sha256, false) => lanes::keyed::<sha2_32::Sha256<Eight>>(key)?,
             (Integrity::Sha384, true) => lanes::keyed::<sha2_64::Sha384>(key)?,
+            (Integrity::Sha384, false) => lanes::keyed::<Four<6>>(key)?,
             (Integrity::Sha512, true) => lanes::keyed::<sha2_64::Sha512>(key)?,
-            _ => return None,
+            (Integrity::Sha512, false) => lanes::keyed::<Four<8>>(key)?,
+            (Integrity::Combined, _) => return None,
         };
         Some(Self { integrity, inner, outer, few })
     }
@@ -103,11 +116,15 @@ pub(super) fn run(task: Task, jobs: &mut [Job<'_>]) {
                 (Integrity::Md5, true) => some::<md5::Md5<Sixteen>>(task, count, messages),
                 (Integrity::Md5, false) => some::<md5::Md5<Eight>>(task, count, messages),
                 (Integrity::Sha1, true) => some::<sha1::Sha1<Sixteen>>(task, count, messages),
+                (Integrity::Sha1, false) if cpu::sha() => some::<Sha1Ni>(task, count, messages),
                 (Integrity::Sha1, false) => some::<sha1::Sha1<Eight>>(task, count, messages),
                 (Integrity::Sha256, true) => some::<sha2_32::Sha256<Sixteen>>(task, count, messages),
+                (Integrity::Sha256, false) if cpu::sha() => some::<Sha256Ni>(task, count, messages),
                 (Integrity::Sha256, false) => some::<sha2_32::Sha256<Eight>>(task, count, messages),
-                (Integrity::Sha384, _) => some::<sha2_64::Sha384>(task, count, messages),
-                (Integrity::Sha512, _) => some::<sha2_64::Sha512>(task, count, messages),
+                (Integrity::Sha384, true) => some::<sha2_64::Sha384>(task, count, messages),
+                (Integrity::Sha384, false) => some::<Four<6>>(task, count, messages),
+                (Integrity::Sha512, true) => some::<sha2_64::Sha512>(task, count, messages),
+                (Integrity::Sha512, false) => some::<Four<8>>(task, count, messages),
                 (Integrity::Combined, _) => {}
             }
         }

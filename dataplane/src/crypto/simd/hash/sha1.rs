@@ -11,6 +11,9 @@ use super::words::Words;
 /// Words of the state.
 const ROWS: usize = 5;
 
+/// The state before the first block.
+pub(super) const INITIAL: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+
 pub(super) struct Sha1<V>(PhantomData<V>);
 
 impl<V: Words> Algorithm for Sha1<V> {
@@ -27,8 +30,7 @@ impl<V: Words> Algorithm for Sha1<V> {
     }
 
     fn initial() -> [u8; 64] {
-        let words = [0x6745_2301u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
-        bytes(words.map(u32::to_ne_bytes))
+        bytes(INITIAL.map(u32::to_ne_bytes))
     }
 
     unsafe fn blocks(states: &mut [State], next: &mut [*const u8], steps: usize) {

@@ -30,10 +30,10 @@ macro_rules! round {
 }
 
 macro_rules! compress {
-    () => {
+    ($register:ty, $features:literal) => {
         #[inline]
-        #[target_feature(enable = "avx512f,avx512bw")]
-        fn compress(rows: &mut [__m512i; 8], w: &mut [__m512i; 16]) {
+        #[target_feature(enable = $features)]
+        fn compress(rows: &mut [$register; 8], w: &mut [$register; 16]) {
             let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *rows;
             for k in (0..K.len()).step_by(16) {
                 if k > 0 {

@@ -13,7 +13,7 @@ const ROWS: usize = 8;
 
 /// The first bits of the cube roots of the first 64 primes.
 #[rustfmt::skip]
-const K: [u32; 64] = [
+pub(super) const K: [u32; 64] = [
     0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1,
     0x923f_82a4, 0xab1c_5ed5, 0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3,
     0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174, 0xe49b_69c1, 0xefbe_4786,
@@ -29,7 +29,7 @@ const K: [u32; 64] = [
 
 /// The first bits of the square roots of the first eight primes.
 #[rustfmt::skip]
-const SHA256: [u32; 8] = [
+pub(super) const SHA256: [u32; 8] = [
     0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a,
     0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
 ];
@@ -46,8 +46,7 @@ impl<V: Words> Algorithm for Sha256<V> {
     const BIG_ENDIAN: bool = true;
 
     fn worth() -> usize {
-        // Eight lanes are no faster than the instructions for it, which `scalar` uses.
-        if V::LANES == 8 && std::arch::is_x86_feature_detected!("sha") { usize::MAX } else { 6 }
+        6
     }
 
     fn initial() -> [u8; 64] {

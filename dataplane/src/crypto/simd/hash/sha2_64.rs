@@ -1,4 +1,4 @@
-//! SHA-384 and SHA-512 (FIPS 180-4) in 8 lanes.
+//! SHA-384 and SHA-512 (FIPS 180-4) in the 8 lanes of AVX-512.
 
 use std::arch::x86_64::{
     __m512i, _mm512_add_epi64 as add, _mm512_ror_epi64 as turn, _mm512_set1_epi64 as all,
@@ -10,19 +10,19 @@ use super::lanes::Algorithm;
 use super::sha2::{compress, round, shifted, turned};
 use super::transpose::{bytes, load, store, words64};
 
-type Signed = i64;
+pub(super) type Signed = i64;
 
 // FIPS 180-4 section 4.1.3.
-const BIG_0: [i32; 3] = [28, 34, 39];
-const BIG_1: [i32; 3] = [14, 18, 41];
-const SMALL_0: [i32; 2] = [1, 8];
-const SHIFT_0: u32 = 7;
-const SMALL_1: [i32; 2] = [19, 61];
-const SHIFT_1: u32 = 6;
+pub(super) const BIG_0: [i32; 3] = [28, 34, 39];
+pub(super) const BIG_1: [i32; 3] = [14, 18, 41];
+pub(super) const SMALL_0: [i32; 2] = [1, 8];
+pub(super) const SHIFT_0: u32 = 7;
+pub(super) const SMALL_1: [i32; 2] = [19, 61];
+pub(super) const SHIFT_1: u32 = 6;
 
 /// The first bits of the cube roots of the first 80 primes.
 #[rustfmt::skip]
-const K: [u64; 80] = [
+pub(super) const K: [u64; 80] = [
     0x428a_2f98_d728_ae22, 0x7137_4491_23ef_65cd, 0xb5c0_fbcf_ec4d_3b2f, 0xe9b5_dba5_8189_dbbc,
     0x3956_c25b_f348_b538, 0x59f1_11f1_b605_d019, 0x923f_82a4_af19_4f9b, 0xab1c_5ed5_da6d_8118,
     0xd807_aa98_a303_0242, 0x1283_5b01_4570_6fbe, 0x2431_85be_4ee4_b28c, 0x550c_7dc3_d5ff_b4e2,
@@ -47,14 +47,14 @@ const K: [u64; 80] = [
 
 /// The first bits of the square roots of the first eight primes.
 #[rustfmt::skip]
-const SHA512: [u64; 8] = [
+pub(super) const SHA512: [u64; 8] = [
     0x6a09_e667_f3bc_c908, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b, 0xa54f_f53a_5f1d_36f1,
     0x510e_527f_ade6_82d1, 0x9b05_688c_2b3e_6c1f, 0x1f83_d9ab_fb41_bd6b, 0x5be0_cd19_137e_2179,
 ];
 
 /// The first bits of the square roots of the ninth to sixteenth primes.
 #[rustfmt::skip]
-const SHA384: [u64; 8] = [
+pub(super) const SHA384: [u64; 8] = [
     0xcbbb_9d5d_c105_9ed8, 0x629a_292a_367c_d507, 0x9159_015a_3070_dd17, 0x152f_ecd8_f70e_5939,
     0x6733_2667_ffc0_0b31, 0x8eb4_4a87_6858_1511, 0xdb0c_2e0d_64f9_8fa7, 0x47b5_481d_befa_4fa4,
 ];
@@ -128,4 +128,4 @@ unsafe fn blocks(state: &mut State, next: &mut [*const u8; 8], steps: usize) {
     store(state, &rows);
 }
 
-compress!();
+compress!(__m512i, "avx512f,avx512bw");
