@@ -83,6 +83,9 @@ struct Sweep {
     /// Where runs.jsonl, report.json and report.html go [default: results/local/sweep-SCENARIO-PLAN]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// How many runs at a time [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
     /// JSON on standard output, and nothing else there
     #[arg(long)]
     json: bool,
@@ -172,25 +175,25 @@ fn sweep(arguments: &Sweep) -> Result<(), Failure> {
         .map(|i| (i / seeds, plan.seed + (i % seeds) as u64))
         .filter(|item| !done.contains(item))
         .collect();
-    let runs = all(&plan, &space, &work, book, done.len())?;
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = arguments.jobs.map_or_else(cores, usize::from).min(work.len().max(1));
+    let runs = all((&plan, &space), &work, (book, done.len()), threads)?;
     if arguments.shard.is_some() {
         return print(&format!("{}\n", file.display()));
     }
     finish(&plan, &space, runs, &dir, arguments.json)
 }
 
-/// Do the work on all cores; each run is kept as soon as it is done.
+/// Do the work on so many threads; each run is kept as soon as it is done, beside those that were before.
 fn all(
-    plan: &Plan,
-    space: &Space,
+    (plan, space): (&Plan, &Space),
     work: &[(usize, u64)],
-    book: Book,
-    before: usize,
+    (book, before): (Book, usize),
+    threads: usize,
 ) -> Result<Vec<Run>, Failure> {
     let figure: Figure = plan.figure.parse().map_err(input)?;
     let (next, book) = (AtomicUsize::new(0), Mutex::new((book, Ok(()))));
     let bar = view::runs((work.len() + before) as u64, before as u64);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(work.len().max(1));
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {

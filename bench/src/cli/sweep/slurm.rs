@@ -32,8 +32,10 @@ pub(super) fn emit(plan: &Plan, shards: u64, dir: &Path) -> Result<(), Failure> 
     command.push_str(&format!(" --figure {} --out {}", quoted(&plan.figure), quoted(&here)));
     let script = format!(
         "#!/bin/bash\n#SBATCH --job-name=espalier-sweep\n#SBATCH --array=0-{}\n#SBATCH --output={here}/task-%a.log\n\
-         # One task is one shard of the sweep; a task that is started again goes on where it was.\n\
-         exec {command} --shard \"$SLURM_ARRAY_TASK_ID/{shards}\"\n",
+         #SBATCH --cpus-per-task=1\n\
+         # One task is one shard of the sweep, with as many runs at a time as it has CPUs; a task that is started\n\
+         # again goes on where it was.\n\
+         exec {command} --shard \"$SLURM_ARRAY_TASK_ID/{shards}\" --jobs \"${{SLURM_CPUS_PER_TASK:-1}}\"\n",
         shards - 1
     );
     let path = dir.join("array.sh");
