@@ -68,5 +68,12 @@ fn the_wall_clock_agrees_with_virtual_time() {
     let offered =
         |run: &Value| list(run, "flows").iter().map(|flow| flow["offered"].clone()).collect::<Vec<_>>();
     assert_eq!(offered(&simulated), offered(&pinned));
-    assert!(simulated["schedule"].is_null() && pinned["schedule"]["offered"].as_u64().unwrap() > 1000);
+    let schedule = &pinned["schedule"];
+    assert!(simulated["schedule"].is_null() && schedule["offered"].as_u64().unwrap() > 1000);
+    assert_eq!(schedule["offered"], schedule["intended"]);
+    // What found no room between cores is in the books under its name, and nothing else is.
+    let ring_full = list(&pinned, "losses").iter().filter(|loss| loss["cause"] == "ring-full");
+    let lost: u64 = ring_full.map(|loss| loss["lost"].as_u64().unwrap()).sum();
+    let counted: u64 = list(schedule, "cores").iter().map(|core| core["ring_full"].as_u64().unwrap()).sum();
+    assert_eq!(lost, counted);
 }
