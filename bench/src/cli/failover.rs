@@ -187,15 +187,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         view::check()?;
     }
+    if drive != Drive::Pinned && arguments.ring.is_some() {
+        return Err(Failure::Input("--ring is for --drive pinned: nothing else has rings".to_owned()));
+    }
     if drive == Drive::Host {
         return real(arguments, &scenario, &requirements);
     }
     if drive == Drive::Pinned && arguments.seeds.is_some() {
         let why = "--seeds is for virtual time: --drive pinned lasts as long as it says";
         return Err(Failure::Input(why.to_owned()));
-    }
-    if drive != Drive::Pinned && arguments.ring.is_some() {
-        return Err(Failure::Input("--ring is for --drive pinned: nothing else has rings".to_owned()));
     }
     let out = folder(arguments, &scenario)?;
     let (view, feed) = look_on(arguments, &scenario).unzip();

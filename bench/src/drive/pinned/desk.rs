@@ -69,7 +69,9 @@ impl Line for Lines {
 
     fn give(&mut self, mut parcel: Box<Parcel>, urgent: bool, left: &mut Batch) {
         let at = self.of.get(parcel.node).copied().unwrap_or(usize::MAX);
-        let (Some(way), Some(gauge)) = (self.ways.get(at), self.gauges.core(at)) else { return };
+        let (Some(way), Some(gauge)) = (self.ways.get(at), self.gauges.core(at)) else {
+            return left.append(&mut parcel.frames);
+        };
         parcel.packets = 0;
         if urgent {
             more(&way.under_way.urgent, 1);
