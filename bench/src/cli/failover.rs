@@ -34,7 +34,7 @@ use crate::wireshark;
 enum Drive {
     /// Virtual time, one thread: the same seed gives the same bytes
     Simulated,
-    /// The wall clock on one pinned core, as long as the scenario lasts: routers, links and traffic take the time they take
+    /// The wall clock on pinned cores, as long as the scenario lasts: routers, links and traffic take the time they take
     Pinned,
     /// Real interfaces in network namespaces of this machine, with FRR and strongSwan as the other routers; as root,
     /// as long as the scenario lasts
@@ -61,6 +61,9 @@ pub(super) struct Arguments {
     /// The same by the clock's name
     #[arg(long, conflicts_with = "drive")]
     clock: Option<Clock>,
+    /// --drive pinned: packets that may be under way to another core and back; more are lost to ring-full [default: 16384]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    ring: Option<u32>,
     /// Where jitter, cookies, keys and impairments come from; the scenario's own by default
     #[arg(long)]
     seed: Option<u64>,
@@ -107,6 +110,7 @@ impl Arguments {
             scenario: self.scenario.or(before.scenario),
             drive: self.drive.or(before.drive),
             clock: self.clock.or(before.clock),
+            ring: self.ring.or(before.ring),
             seed: self.seed.or(before.seed),
             seeds: self.seeds.or(before.seeds),
             pcap: self.pcap.or(before.pcap),
@@ -135,6 +139,7 @@ impl Arguments {
             scenario,
             drive,
             clock,
+            ring,
             seed,
             seeds,
             pcap,
@@ -147,7 +152,8 @@ impl Arguments {
             require,
             no_report,
         } = self;
-        let options = drive.is_none() && clock.is_none() && seed.is_none() && seeds.is_none();
+        let options =
+            drive.is_none() && clock.is_none() && ring.is_none() && seed.is_none() && seeds.is_none();
         let lists = set.is_empty() && show.is_empty() && debug.is_empty() && require.is_empty();
         scenario.is_none()
             && options
@@ -181,6 +187,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         view::check()?;
     }
+    if drive != Drive::Pinned && arguments.ring.is_some() {
+        return Err(Failure::Input("--ring is for --drive pinned: nothing else has rings".to_owned()));
+    }
     if drive == Drive::Host {
         return real(arguments, &scenario, &requirements);
     }
@@ -192,7 +201,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (view, feed) = look_on(arguments, &scenario).unzip();
     let options = Options { shows, out: out.as_deref(), feed };
     let recording = match drive {
-        Drive::Pinned => pinned::run(&scenario, options),
+        Drive::Pinned => {
+            let layout = pinned::Layout::here(arguments.ring.map_or(pinned::RING, |ring| ring as usize));
+            pinned::run(&scenario, options, &layout)
+        }
         _ => simulated::run(&scenario, options),
     };
     drop(view);

@@ -6,5 +6,6 @@ pub mod lab;
 pub mod layout;
 pub mod pin;
 pub mod pinned;
+mod run;
 pub mod simulated;
 pub mod topology;

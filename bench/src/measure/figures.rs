@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::lanes::{self, Lane};
 use super::latency::{self, Latency, LatencyPhase};
 use super::ledger::Flow;
-use super::outage::{self, outages};
+use super::outage::{self, Outage};
 use super::parts::parts;
 use super::recording::{Happened, NodeId, Recording, Struck};
 use super::series::{self, Stretch};
@@ -185,6 +185,8 @@ impl Figures {
     }
 
     fn with(run: &Recording, drawn: bool) -> Self {
+        let outages: Vec<Vec<Outage>> = run.ledger.flows().map(outage::outages).collect();
+        let flows = run.ledger.flows().zip(&outages).map(|(f, outages)| flow(run, f, outages, drawn));
         Self {
             scenario: run.scenario.clone(),
             about: run.about.clone(),
@@ -192,12 +194,12 @@ impl Figures {
             clock: run.clock,
             duration_s: run.duration.as_s(),
             topology: topology::topology(run),
-            flows: run.ledger.flows().map(|f| flow(run, f, drawn)).collect(),
+            flows: flows.collect(),
             losses: losses(run),
             faults: run.faults.iter().map(fault).collect(),
             lanes: Vec::new(),
             events: Vec::new(),
-            phases: phases::phases(run),
+            phases: phases::phases(run, &outages),
             rekeys: rekeys::rekeys(run),
             convergence: phases::convergence(run),
             digest: run.digest.iter().flatten().map(|b| format!("{b:02x}")).collect(),
@@ -244,7 +246,8 @@ pub(super) fn gives_back(action: &str) -> bool {
 /// The lost packets of a flow that `which` takes, by place and cause.
 fn by_cause(flow: &Flow, which: impl Fn(Instant) -> bool) -> BTreeMap<(NodeId, Cause), u64> {
     let mut by = BTreeMap::new();
-    for lost in flow.packets().filter(|p| which(p.offered())).filter_map(|p| p.lost()) {
+    let lost = flow.packets().filter_map(|p| Some((p, p.lost()?)));
+    for (_, lost) in lost.filter(|(p, _)| which(p.offered())) {
         *by.entry(lost).or_default() += 1;
     }
     by
@@ -285,30 +288,40 @@ fn events(run: &Recording) -> Vec<Event> {
     all
 }
 
-fn flow(run: &Recording, flow: &Flow, drawn: bool) -> FlowFigures {
-    let count = |of: &dyn Fn(&super::ledger::Record) -> bool| flow.packets().filter(|p| of(p)).count() as u64;
-    let outages: Vec<OutageFigures> = outages(flow).iter().map(|o| outage(run, flow, o)).collect();
-    FlowFigures {
+fn flow(run: &Recording, flow: &Flow, outages: &[Outage], drawn: bool) -> FlowFigures {
+    let mut figures = FlowFigures {
         name: flow.name.clone(),
-        offered: flow.packets().count() as u64,
-        delivered: count(&|p| p.delivered().is_some()),
-        lost: count(&|p| p.lost().is_some()),
-        duplicated: flow.packets().map(|p| u64::from(p.duplicates())).sum(),
+        offered: 0,
+        delivered: 0,
+        lost: 0,
+        duplicated: 0,
         reordered: flow.reordered,
-        corrupted: count(&|p| p.is_corrupted()),
-        recovered: outages.iter().all(|o| o.end_s.is_some()),
+        corrupted: 0,
+        recovered: outages.iter().all(|o| o.end.is_some()),
         latency_ns: latency::latency(flow),
-        latency_phases: if drawn { latency::phases(run, flow, &outages) } else { Vec::new() },
-        outages,
-        series: if drawn { series::series(run, flow) } else { Vec::new() },
+        latency_phases: Vec::new(),
+        outages: outages.iter().map(|o| outage(run, flow, o)).collect(),
+        series: if drawn { series::series(run, flow, outages) } else { Vec::new() },
         columns: series::columns(run, flow),
+    };
+    for packet in flow.packets() {
+        let is_lost = packet.lost().is_some();
+        figures.offered += 1;
+        figures.lost += u64::from(is_lost);
+        figures.delivered += u64::from(packet.delivered().is_some());
+        figures.duplicated += u64::from(packet.duplicates());
+        figures.corrupted += u64::from(packet.is_corrupted());
     }
+    if drawn {
+        figures.latency_phases = latency::phases(run, flow, &figures.outages);
+    }
+    figures
 }
 
 /// A fault this long ago is no longer the reason of a loss at a rekey.
 const FAULT_REACH_S: f64 = 60.0;
 
-fn outage(run: &Recording, flow: &Flow, o: &outage::Outage) -> OutageFigures {
+fn outage(run: &Recording, flow: &Flow, o: &Outage) -> OutageFigures {
     let to = run.destinations.get(&flow.name).copied().unwrap_or(Ipv4Addr::UNSPECIFIED);
     // A packet that was under way when the fault struck was offered before it.
     let under_way = espalier_wire::Duration::from_ms(100);

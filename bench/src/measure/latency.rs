@@ -46,7 +46,7 @@ impl Collected {
         Some(Self { histogram: Histogram::new(digits).ok()?, max: 0 })
     }
 
-    fn take(&mut self, packet: &Record) {
+    fn take(&mut self, packet: &Record<'_>) {
         let Some(arrived) = packet.delivered() else { return };
         let took = (arrived - packet.offered()).as_ns();
         // The histogram grows with what it is given; it refuses only what no u64 of nanoseconds can reach.
@@ -65,7 +65,7 @@ impl Collected {
 /// Of the whole run.
 pub(super) fn latency(flow: &Flow) -> Option<Latency> {
     let mut all = Collected::new(3)?;
-    flow.packets().for_each(|p| all.take(p));
+    flow.packets().for_each(|p| all.take(&p));
     all.figures()
 }
 
@@ -84,7 +84,7 @@ pub(super) fn phases(run: &Recording, flow: &Flow, outages: &[OutageFigures]) ->
     const NAMES: [&str; 3] = ["before", "during", "after"];
     let troubles = troubles(run, outages);
     let first = troubles.iter().map(|t| t.0).min();
-    let phase = |p: &Record| {
+    let phase = |p: &Record<'_>| {
         let at = p.offered();
         match first {
             None => 0,
@@ -95,8 +95,8 @@ pub(super) fn phases(run: &Recording, flow: &Flow, outages: &[OutageFigures]) ->
     };
     let mut all: Vec<Collected> = NAMES.iter().filter_map(|_| Collected::new(2)).collect();
     for packet in flow.packets() {
-        if let Some(collected) = all.get_mut(phase(packet)) {
-            collected.take(packet);
+        if let Some(collected) = all.get_mut(phase(&packet)) {
+            collected.take(&packet);
         }
     }
     let of = |(phase, c): (&'static str, Collected)| {

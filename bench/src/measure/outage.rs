@@ -44,67 +44,96 @@ impl Outage {
     }
 }
 
-/// Whether each packet's loss counts for outages: not delivered, and no background.
-fn lost(packets: &[&Record]) -> Vec<bool> {
-    let second = |r: &Record| (r.offered().as_ns() / 1_000_000_000) as usize;
+/// By second: packets offered, and of them lost to a segment's impairment. `None`: none was.
+fn impaired_seconds(flow: &Flow) -> Option<Vec<(u32, u32)>> {
+    flow.packets().find(is_impaired)?;
     let mut seconds: Vec<(u32, u32)> = Vec::new();
-    let impaired = |r: &Record| matches!(r.lost(), Some((_, Cause::SegmentLoss)));
-    for packet in packets {
-        let at = second(packet);
+    for packet in flow.packets() {
+        let at = second(&packet);
         if seconds.len() <= at {
             seconds.resize(at + 1, (0, 0));
         }
         seconds[at].0 += 1;
-        seconds[at].1 += u32::from(impaired(packet));
+        seconds[at].1 += u32::from(is_impaired(&packet));
     }
-    let background = |r: &Record| {
-        let (all, gone) = seconds.get(second(r)).copied().unwrap_or_default();
-        impaired(r) && f64::from(gone) < BACKGROUND_SHARE * f64::from(all)
-    };
-    packets.iter().map(|r| r.lost().is_some() && !background(r)).collect()
+    Some(seconds)
+}
+
+fn second(packet: &Record<'_>) -> usize {
+    (packet.offered().as_ns() / 1_000_000_000) as usize
+}
+
+fn is_impaired(packet: &Record<'_>) -> bool {
+    matches!(packet.lost(), Some((_, Cause::SegmentLoss)))
+}
+
+/// When a packet was offered and when it arrived.
+type Times = (Instant, Instant);
+
+/// An outage of which it is not known yet whether it is over.
+struct Open {
+    start: Instant,
+    /// The last delivery before it.
+    before: Option<Times>,
+    /// Packets since its start, and of them lost.
+    within: u64,
+    lost: u64,
+    /// The first delivery since the last loss that counts, and packets and losses before it.
+    after: Option<(Times, u64, u64)>,
+}
+
+impl Open {
+    /// `last`: when the last packet of the flow was offered, of an outage that never ended.
+    fn end(self, last: Instant) -> Outage {
+        let around = self.before.zip(self.after.map(|after| after.0)).map(|(a, b)| [a, b]);
+        let end = self.after.map(|((offered, _), ..)| offered);
+        let (within, lost) = self.after.map_or((self.within, self.lost), |(_, within, lost)| (within, lost));
+        let span = (end.unwrap_or(last) - self.start).as_s();
+        // Of one packet alone the rate is that of its neighbours.
+        let rate = if span > 0.0 { within as f64 / span } else { 0.0 };
+        Outage { start: self.start, end, lost, around, rate }
+    }
 }
 
 /// The outages of a flow, in order.
 pub fn outages(flow: &Flow) -> Vec<Outage> {
-    let mut packets: Vec<&Record> = flow.packets().collect();
-    packets.sort_by_key(|r| r.offered());
-    let lost = lost(&packets);
-    let bad: Vec<usize> = lost.iter().enumerate().filter(|(_, lost)| **lost).map(|(i, _)| i).collect();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(first) = bad.get(at).copied() {
-        // On to the first delivered packet after which nothing is lost for long enough.
-        let mut last = at;
-        let gap = |a: usize, b: usize| {
-            let next = (a + 1..b).find(|i| packets[*i].delivered().is_some())?;
-            Some(packets[b].offered() - packets[next].offered())
-        };
-        while let Some(next) = bad.get(last + 1) {
-            if gap(bad[last], *next).is_some_and(|quiet| quiet >= SUSTAINED) {
-                break;
-            }
-            last += 1;
+    let seconds = impaired_seconds(flow);
+    let background = |r: &Record<'_>| {
+        let Some(seconds) = seconds.as_ref().filter(|_| is_impaired(r)) else { return false };
+        let (all, gone) = seconds.get(second(r)).copied().unwrap_or_default();
+        f64::from(gone) < BACKGROUND_SHARE * f64::from(all)
+    };
+    let (mut found, mut open) = (Vec::new(), None::<Open>);
+    let (mut before, mut last) = (None, Instant::ZERO);
+    for packet in flow.in_time() {
+        let arrived = packet.delivered();
+        let counts = arrived.is_none() && !background(&packet);
+        if counts || open.is_some() || seconds.is_some() {
+            last = packet.offered();
         }
-        let after = (bad[last] + 1..packets.len()).find(|i| packets[*i].delivered().is_some());
-        found.push(one(&packets, first, after));
-        at = last + 1;
+        // Sustained: from the first delivery after a loss to the next loss.
+        let is_over = |o: &Open| o.after.is_some_and(|((first, _), ..)| last - first >= SUSTAINED);
+        if counts && let Some(over) = open.take_if(|o| is_over(o)) {
+            found.push(over.end(last));
+        }
+        if counts && open.is_none() {
+            open = Some(Open { start: last, before, within: 0, lost: 0, after: None });
+        }
+        if let Some(open) = &mut open {
+            if counts {
+                open.after = None;
+            } else if let Some(arrived) = arrived {
+                open.after.get_or_insert(((packet.offered(), arrived), open.within, open.lost));
+            }
+            open.within += 1;
+            open.lost += u64::from(arrived.is_none());
+        }
+        if let Some(arrived) = arrived {
+            before = Some((packet.offered(), arrived));
+        }
     }
+    found.extend(open.map(|open| open.end(last)));
     found
-}
-
-fn one(packets: &[&Record], first: usize, after: Option<usize>) -> Outage {
-    let end = after.unwrap_or(packets.len());
-    let within = &packets[first..end];
-    let gone = within.iter().filter(|r| r.lost().is_some()).count() as u64;
-    let times = |r: &Record| r.delivered().map(|arrived| (r.offered(), arrived));
-    let before = packets[..first].iter().rev().find_map(|r| times(r));
-    let around = before.zip(after.and_then(|i| times(packets[i]))).map(|(a, b)| [a, b]);
-    let last = packets.get(end).or(packets.last()).map_or(Instant::ZERO, |r| r.offered());
-    let span = (last - packets[first].offered()).as_s();
-    // Of one packet alone the rate is that of its neighbours.
-    let rate = if span > 0.0 { within.len() as f64 / span } else { 0.0 };
-    let start = packets[first].offered();
-    Outage { start, end: after.map(|i| packets[i].offered()), lost: gone, around, rate }
 }
 
 #[cfg(test)]

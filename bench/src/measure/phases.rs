@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::figures::name;
-use super::outage::outages;
+use super::outage::Outage;
 use super::parts::injected;
 use super::recording::{Happened, NodeId, Recording};
 
@@ -71,8 +71,8 @@ fn milestones(run: &Recording, e: &Happened) -> Vec<&'static str> {
     }
 }
 
-/// Every milestone after every fault, by time.
-pub(super) fn phases(run: &Recording) -> Vec<Phase> {
+/// Every milestone after every fault, by time; `outages` by flow.
+pub(super) fn phases(run: &Recording, outages: &[Vec<Outage>]) -> Vec<Phase> {
     let mut phases: Vec<Phase> = Vec::new();
     for (fault, from, to) in spans(run) {
         let mut seen: Vec<(&'static str, NodeId)> = Vec::new();
@@ -87,9 +87,8 @@ pub(super) fn phases(run: &Recording) -> Vec<Phase> {
                 }
             }
         }
-        let first = run.ledger.flows().flat_map(|flow| {
-            let arrived =
-                outages(flow).into_iter().filter_map(|o| o.around.map(|[_, after]| (o.start, after.1)));
+        let first = run.ledger.flows().zip(outages).flat_map(|(flow, outages)| {
+            let arrived = outages.iter().filter_map(|o| o.around.map(|[_, after]| (o.start, after.1)));
             let within = arrived.filter(|(start, _)| from <= *start && *start < to);
             within.map(|(_, at)| (at, flow.name.clone())).collect::<Vec<_>>()
         });

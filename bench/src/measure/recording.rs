@@ -48,10 +48,13 @@ pub struct Shown {
     pub text: String,
 }
 
-/// How traffic kept its times under the wall clock: the achieved schedule against the intended one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+/// How traffic kept its times under the wall clock: the achieved schedule against the intended one, and what the cores
+/// did meanwhile.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Schedule {
-    /// Packets offered.
+    /// Packets that were due.
+    pub intended: u64,
+    /// Packets offered: fewer where the world's core did not get to the rest before the end.
     pub offered: u64,
     /// How late, in nanoseconds: the median.
     pub late_p50_ns: u64,
@@ -59,9 +62,28 @@ pub struct Schedule {
     pub late_p99_ns: u64,
     /// The most.
     pub late_max_ns: u64,
-    /// The core that did it; absent where threads cannot be pinned.
+    /// Packets that may be under way to another core and back.
+    pub ring: usize,
+    /// By core; the last is the world's.
+    pub cores: Vec<CoreShare>,
+}
+
+/// One core of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct CoreShare {
+    /// Its number; absent where threads cannot be pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub core: Option<usize>,
+    /// The routers whose dataplanes it had; `world`: control planes, traffic, segments, and the other dataplanes.
+    pub does: Vec<String>,
+    /// The share of the run in which it had work.
+    pub busy: f64,
+    /// Packets its dataplanes were given; of the world's core not counted.
+    pub packets: u64,
+    /// Of them lost because the ring to it was full.
+    pub ring_full: u64,
+    /// The most packets that were under way to it and back.
+    pub ring_deepest: usize,
 }
 
 /// A run.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::figures::BUCKETS;
 use super::ledger::{Flow, Record};
-use super::outage::outages;
+use super::outage::Outage;
 use super::recording::Recording;
 
 /// The width of a coarse bin, and of what becomes fine together.
@@ -37,9 +37,9 @@ pub struct Stretch {
 /// The columns of a terminal: offered and delivered packets of [`BUCKETS`] equal spans of the run.
 pub(super) fn columns(run: &Recording, flow: &Flow) -> Vec<(u32, u32)> {
     let mut columns = vec![(0, 0); BUCKETS];
-    let span = run.duration.as_ns().max(1) as u128;
+    let span = run.duration.as_ns().max(1);
     for packet in flow.packets() {
-        let at = u128::from(packet.offered().as_ns()) * BUCKETS as u128 / span;
+        let at = packet.offered().as_ns().saturating_mul(BUCKETS as u64) / span;
         if let Some(column) = columns.get_mut(at as usize) {
             column.0 += 1;
             column.1 += u32::from(packet.delivered().is_some());
@@ -58,15 +58,15 @@ fn fine_width(packets: usize, span_ns: u64) -> u64 {
 }
 
 /// The instants around which it matters: faults, and where outages begin and end. Background loss has none.
-fn moments(run: &Recording, flow: &Flow) -> Vec<u64> {
+fn moments(run: &Recording, outages: &[Outage]) -> Vec<u64> {
     let faults = run.faults.iter().map(|f| f.at);
-    let edges = outages(flow).into_iter().flat_map(|o| [Some(o.start), o.end]).flatten();
+    let edges = outages.iter().flat_map(|o| [Some(o.start), o.end]).flatten();
     faults.chain(edges).map(Instant::as_ns).collect()
 }
 
-fn fine_cells(run: &Recording, flow: &Flow) -> BTreeSet<u64> {
+fn fine_cells(run: &Recording, outages: &[Outage]) -> BTreeSet<u64> {
     let mut cells = BTreeSet::new();
-    for at in moments(run, flow) {
+    for at in moments(run, outages) {
         for near in [at.saturating_sub(MARGIN_NS), at, at + MARGIN_NS] {
             if cells.len() < FINE_CELLS {
                 cells.insert(near / CELL_NS);
@@ -76,15 +76,18 @@ fn fine_cells(run: &Recording, flow: &Flow) -> BTreeSet<u64> {
     cells
 }
 
-/// The whole run in stretches.
-pub(super) fn series(run: &Recording, flow: &Flow) -> Vec<Stretch> {
-    let mut packets: Vec<&Record> = flow.packets().collect();
-    packets.sort_by_key(|p| p.offered());
-    let (Some(first), Some(last)) = (packets.first(), packets.last()) else { return Vec::new() };
-    let fine = fine_width(packets.len(), (last.offered() - first.offered()).as_ns());
-    let cells = fine_cells(run, flow);
+/// The whole run in stretches; `outages` are the flow's.
+pub(super) fn series(run: &Recording, flow: &Flow, outages: &[Outage]) -> Vec<Stretch> {
+    let offered = |r: Record<'_>| r.offered();
+    let count = flow.packets().count();
+    let (Some(first), Some(last)) = (flow.packets().map(offered).min(), flow.packets().map(offered).max())
+    else {
+        return Vec::new();
+    };
+    let fine = fine_width(count, (last - first).as_ns());
+    let cells = fine_cells(run, outages);
     let mut series: Vec<Stretch> = Vec::new();
-    let mut left = packets.as_slice();
+    let mut packets = flow.in_time().peekable();
     for cell in 0..run.duration.as_ns().div_ceil(CELL_NS) {
         let width = if cells.contains(&cell) { fine } else { CELL_NS };
         let (from, bins) = (cell * CELL_NS, CELL_NS / width);
@@ -96,11 +99,13 @@ pub(super) fn series(run: &Recording, flow: &Flow) -> Vec<Stretch> {
         let Some(stretch) = series.last_mut() else { break };
         for bin in 0..bins {
             let end = from + (bin + 1) * width;
-            let within = left.partition_point(|p| p.offered().as_ns() < end);
-            let (these, rest) = left.split_at(within);
-            left = rest;
-            let lost = these.iter().filter(|p| p.lost().is_some()).count() as u32;
-            stretch.delivered.push(these.len() as u32 - lost);
+            let (mut delivered, mut lost) = (0, 0);
+            while let Some(packet) = packets.next_if(|p| p.offered().as_ns() < end) {
+                let is_lost = packet.lost().is_some();
+                lost += u32::from(is_lost);
+                delivered += u32::from(!is_lost);
+            }
+            stretch.delivered.push(delivered);
             stretch.lost.push(lost);
         }
     }

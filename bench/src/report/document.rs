@@ -29,7 +29,7 @@ pub struct Document<'a> {
     /// With `--drive host`: the outages of virtual time beside the real ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prediction: Option<Vec<Compared>>,
-    /// With `--drive pinned`: how late packets were offered.
+    /// With `--drive pinned`: how late packets were offered, and what the cores did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<&'a Schedule>,
     /// Under which conditions.

@@ -67,13 +67,8 @@ pub fn run(recording: &Recording, figures: &Figures, style: Style) -> String {
     let about = folded(&words, " ", scenario.chars().count() + 2, style.width);
     let _ = writeln!(text, "{}  {about}", style.head(scenario));
     let _ = writeln!(text, "seed {seed}, {duration_s} s of {clock} time");
-    if let Some(Schedule { offered, late_p50_ns, late_p99_ns, late_max_ns, .. }) = &recording.schedule {
-        let us = |ns: &u64| *ns as f64 / 1e3;
-        let (p50, p99, max) = (us(late_p50_ns), us(late_p99_ns), us(late_max_ns));
-        let _ = writeln!(
-            text,
-            "{offered} packets offered late by {p50:.1} us (median), {p99:.1} (p99), {max:.1} (most)"
-        );
+    if let Some(schedule) = &recording.schedule {
+        kept(&mut text, schedule);
     }
     text.push('\n');
     network(&mut text, recording, style);
@@ -172,6 +167,27 @@ fn seconds(s: f64) -> String {
         format!("{:.3} ms", s * 1e3)
     } else {
         format!("{:.1} µs", s * 1e6)
+    }
+}
+
+/// How the traffic kept its times, and what each core did.
+fn kept(text: &mut String, schedule: &Schedule) {
+    let Schedule { intended, offered, late_p50_ns, late_p99_ns, late_max_ns, .. } = schedule;
+    let us = |ns: &u64| *ns as f64 / 1e3;
+    let (p50, p99, max) = (us(late_p50_ns), us(late_p99_ns), us(late_max_ns));
+    let of = if offered == intended { String::new() } else { format!(" of {intended} due") };
+    let _ = writeln!(
+        text,
+        "{offered} packets{of} offered late by {p50:.1} us (median), {p99:.1} (p99), {max:.1} (most)"
+    );
+    for core in &schedule.cores {
+        let name = core.core.map_or_else(|| "a core".to_owned(), |n| format!("core {n}"));
+        let _ = write!(text, "{name}: {}, busy {:.0} %", core.does.join(", "), core.busy * 100.0);
+        let ring = format!(
+            ", {} packets, at most {} of {} under way at once, {} lost to a full ring",
+            core.packets, core.ring_deepest, schedule.ring, core.ring_full
+        );
+        let _ = writeln!(text, "{}", if core.packets > 0 { ring } else { String::new() });
     }
 }
 

@@ -5,12 +5,12 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use espalier_control::ios::{self, Config, InterfaceName};
-use espalier_dataplane::fate;
 use espalier_dataplane::mem::Pool;
 use espalier_wire::random::Random;
 use espalier_wire::{Duration, IfIndex, Instant};
 
 use super::node::Node;
+use super::plane::Said;
 use super::segment::Segment;
 use super::tap::Tap;
 use super::traffic::Source;
@@ -45,8 +45,17 @@ pub(super) fn world(scenario: &Scenario, out: Option<&Path>) -> Result<World, Er
         tap: Tap::deaf(),
         pool: Pool::new(4096),
         packet: Vec::new(),
-        spare: fate::Output::default(),
+        spare: Said::default(),
+        spares: Vec::new(),
+        runs: false,
+        line: None,
+        asked: Vec::new(),
     };
+    for (traffic, source) in world.sources.iter().enumerate() {
+        if let Some(steady) = source.steady() {
+            world.ledger.keep(traffic, steady);
+        }
+    }
     if let Some(dir) = out {
         let ports = world.attached();
         let segments = world.segments.iter().map(|s| s.name.clone()).zip(ports);

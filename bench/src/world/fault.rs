@@ -79,6 +79,7 @@ impl World {
     fn on_segment(&mut self, name: &str, act: impl FnOnce(&mut super::Segment)) {
         if let Some(segment) = self.segments.iter_mut().find(|s| s.name == name) {
             act(segment);
+            segment.forget();
         }
     }
 
@@ -92,5 +93,6 @@ impl World {
                 segment.set_up(now, port, false);
             }
         }
+        self.replace_plane(now, node);
     }
 }

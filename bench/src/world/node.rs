@@ -1,19 +1,20 @@
 //! One router of the world: its control plane, its dataplane, its ports.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::mem;
 
 use espalier_control::Machine as _;
 use espalier_control::ios;
 use espalier_control::profile::Profile;
 use espalier_control::router::{self, Input, Router};
+use espalier_dataplane::batch::Batch;
 use espalier_dataplane::crypto::Choice;
-use espalier_dataplane::fate;
 use espalier_dataplane::worker::{Config, Worker};
-use espalier_wire::plane::{Command, Direction, PolicyId, Rule, RuleAction, Selector};
+use espalier_wire::plane::{Command, Counters, Direction, PolicyId};
 use espalier_wire::random::Random;
-use espalier_wire::{Duration, IfIndex, Instant, Mac, Spi};
+use espalier_wire::{Duration, Instant, Mac, Spi};
 
-use crate::measure::ledger::PacketId;
+use super::plane::{Dataplane, Job, Said};
 use crate::measure::topology::InterfaceFigure;
 
 /// A router, on or off.
@@ -24,27 +25,27 @@ pub struct Node {
     pub startup: ios::Config,
     /// The control plane; `None`: it is off.
     pub router: Option<Router>,
-    /// The dataplane; empty while it is off.
-    pub worker: Worker,
-    /// What the dataplane put out and nobody took yet.
-    pub out: fate::Output,
+    /// The dataplane; empty while it is off, and unused while another thread has it.
+    plane: Dataplane,
+    /// Another thread has the dataplane.
+    pub away: bool,
+    /// Counts up whenever it is switched on or off.
+    pub life: u64,
+    /// What the dataplane said and nobody heard yet.
+    pub said: Said,
     /// What the control plane wants and nobody did yet.
     pub actions: Vec<router::Output>,
     /// By interface: segment and port.
     pub ports: Vec<Option<(usize, usize)>>,
-    /// The question that is being answered: the next packet born here is its answer.
-    pub answering: Option<PacketId>,
-    /// The SPIs of the inbound SAs.
-    pub spis: BTreeSet<Spi>,
     /// When something is due.
     pub deadline: Option<Instant>,
+    /// The dataplane's checkers are on.
+    watched: bool,
     profile: Profile,
     macs: Vec<Mac>,
     random: Random,
     boots: u64,
     control_deadline: Option<Instant>,
-    protected: BTreeMap<IfIndex, Vec<Rule>>,
-    accepted: BTreeMap<Spi, Vec<u64>>,
     /// Whose each SA is, and how many packets it had when [`Node::watch_traffic`] last looked.
     counted: BTreeMap<(bool, Spi), (PolicyId, u64)>,
     looked: Instant,
@@ -74,18 +75,17 @@ impl Node {
         Self {
             name: name.to_owned(),
             router: None,
-            worker: worker(&profile, random.fork("off")),
-            out: fate::Output::default(),
+            plane: Dataplane::new(name, worker(&profile, random.fork("off")), true),
+            away: false,
+            life: 0,
+            said: Said::default(),
             actions: Vec::new(),
             ports: vec![None; interfaces],
-            answering: None,
-            spis: BTreeSet::new(),
             deadline: None,
+            watched: true,
             macs,
             boots: 0,
             control_deadline: None,
-            protected: BTreeMap::new(),
-            accepted: BTreeMap::new(),
             counted: BTreeMap::new(),
             looked: Instant::ZERO,
             startup,
@@ -101,7 +101,8 @@ impl Node {
     pub fn power_on(&mut self, now: Instant) -> Result<(), Vec<ios::Diagnostic>> {
         self.boots += 1;
         let random = self.random.fork(&format!("boot {}", self.boots));
-        self.worker = worker(&self.profile, random.fork("dataplane"));
+        self.plane = self.plane_of(random.fork("dataplane"));
+        self.life += 1;
         let control = random.fork("control");
         let mut router = Router::new(self.startup.clone(), self.profile.clone(), self.macs.clone(), control)?;
         router.on(now, Input::Boot, &mut self.actions);
@@ -112,14 +113,47 @@ impl Node {
     /// Switch it off: everything it knew is gone.
     pub fn power_off(&mut self) {
         self.router = None;
-        self.worker = worker(&self.profile, self.random.fork("off"));
-        self.out = fate::Output::default();
+        self.plane = self.dead_plane();
+        self.life += 1;
+        self.said = Said::default();
         self.actions.clear();
-        self.spis.clear();
-        self.protected.clear();
-        self.accepted.clear();
         self.counted.clear();
         (self.deadline, self.control_deadline) = (None, None);
+    }
+
+    /// Without the checkers of its dataplane, which remember every sequence number: for a router without end.
+    pub fn unwatched(mut self) -> Self {
+        self.watched = false;
+        self
+    }
+
+    fn plane_of(&self, random: Random) -> Dataplane {
+        Dataplane::new(&self.name, worker(&self.profile, random), self.watched)
+    }
+
+    fn dead_plane(&self) -> Dataplane {
+        self.plane_of(self.random.fork("off"))
+    }
+
+    /// The dataplane of this life, for the thread that has it.
+    pub fn take_plane(&mut self) -> Dataplane {
+        let dead = self.dead_plane();
+        mem::replace(&mut self.plane, dead)
+    }
+
+    /// Have the dataplane do something; what it says is kept.
+    pub fn perform(&mut self, now: Instant, job: Job, frames: &mut Batch) {
+        self.plane.perform(now, job, frames, &mut self.said);
+    }
+
+    /// Whether the dataplane wants to be called at once.
+    pub fn is_pressing(&self) -> bool {
+        self.plane.next_deadline() == Some(Instant::ZERO)
+    }
+
+    /// What the dataplane counted.
+    pub fn counters(&self) -> Counters {
+        self.plane.counters()
     }
 
     /// Tell the control plane.
@@ -138,15 +172,15 @@ impl Node {
             router.timer(now, &mut self.actions);
             self.control_deadline = router.next_deadline();
         }
-        if self.worker.next_deadline().is_some_and(|at| at <= now) {
-            self.worker.tick(now, &mut self.out);
+        if self.plane.next_deadline().is_some_and(|at| at <= now) {
+            self.perform(now, Job::Tick, &mut Batch::new());
         }
     }
 
     /// Look again when something is due.
     pub fn look_ahead(&mut self) {
         let control = self.router.as_ref().and(self.control_deadline);
-        self.deadline = control.into_iter().chain(self.worker.next_deadline()).min();
+        self.deadline = control.into_iter().chain(self.plane.next_deadline()).min();
     }
 
     /// The control plane was asked something else than by [`Node::tell`].
@@ -154,30 +188,14 @@ impl Node {
         self.control_deadline = self.router.as_ref().and_then(espalier_control::Machine::next_deadline);
     }
 
-    /// Obey a command, and watch: two inbound SAs with one SPI are a fault of the control plane.
-    ///
-    /// # Errors
-    /// What is wrong with the command.
-    pub fn command(&mut self, now: Instant, command: Command) -> Result<(), String> {
+    /// Have the dataplane obey a command.
+    pub fn command(&mut self, now: Instant, command: Command) {
         self.count(&command);
-        match &command {
-            Command::InstallInbound { sa, .. } if !self.spis.insert(sa.spi) => {
-                return Err(format!("{}: a second inbound SA with SPI {}", self.name, sa.spi));
-            }
-            Command::DropInbound { spi } => {
-                self.spis.remove(spi);
-                self.accepted.remove(spi);
-            }
-            Command::Policy { iface, rules } => {
-                self.protected.insert(*iface, rules.clone());
-            }
-            _ => {}
-        }
-        self.worker.command(now, command).map_err(|e| format!("{}: {e}", self.name))
+        self.perform(now, Job::Command(command), &mut Batch::new());
     }
 
     /// Keep what [`Node::watch_traffic`] compares with: of an SA that takes another's place, nothing has passed yet.
-    fn count(&mut self, command: &Command) {
+    pub fn count(&mut self, command: &Command) {
         match command {
             Command::InstallInbound { sa, policy } => {
                 self.counted.insert((false, sa.spi), (*policy, 0));
@@ -196,18 +214,24 @@ impl Node {
         }
     }
 
-    /// Tell the control plane which policies' peers were sent to, and heard from, since the last look: what keepalives
-    /// on demand live by. Looks only once in a while, so that it may be called whenever something happens.
-    pub fn watch_traffic(&mut self, now: Instant) {
-        if self.counted.is_empty() || now - self.looked < LOOK_EVERY {
-            return;
+    /// Whether it is time for [`Node::looked`]. True only once in a while, so that it may be asked whenever something
+    /// happens.
+    pub fn wants_look(&mut self, now: Instant) -> bool {
+        let wants = !self.counted.is_empty() && now - self.looked >= LOOK_EVERY;
+        if wants {
+            self.looked = now;
         }
-        self.looked = now;
+        wants
+    }
+
+    /// Tell the control plane which policies' peers were sent to, and heard from, since the last look: what keepalives
+    /// on demand live by.
+    pub fn looked(&mut self, now: Instant, counters: Counters) {
         let mut passed = Vec::new();
-        for (direction, spi, counters) in self.worker.counters().sas {
+        for (direction, spi, counters) in counters.sas {
             let outbound = direction == Direction::Outbound;
             let Some((policy, before)) = self.counted.get_mut(&(outbound, spi)) else { continue };
-            if std::mem::replace(before, counters.packets) < counters.packets {
+            if mem::replace(before, counters.packets) < counters.packets {
                 passed.push((*policy, outbound));
             }
         }
@@ -218,26 +242,11 @@ impl Node {
         }
     }
 
-    /// Whether policy says that a packet with these ends must not leave by `iface` in clear. Rules that look at ports
-    /// are not looked at.
-    pub fn must_protect(&self, iface: IfIndex, src: std::net::Ipv4Addr, dst: std::net::Ipv4Addr) -> bool {
-        let (src, dst) = (std::net::IpAddr::V4(src), std::net::IpAddr::V4(dst));
-        let all = |s: &Selector| *s == Selector::between(s.src, s.dst);
-        let rules = self.protected.get(&iface).map_or(&[][..], Vec::as_slice);
-        let first = rules.iter().find(|r| r.selector.src.contains(&src) && r.selector.dst.contains(&dst));
-        first.is_some_and(|r| all(&r.selector) && matches!(r.action, RuleAction::Protect(_)))
-    }
-
-    /// Remember that the sequence number of an ESP packet was accepted; false when it had been before.
-    pub fn accept(&mut self, spi: Spi, sequence: u32) -> bool {
-        let seen = self.accepted.entry(spi).or_default();
-        let (word, bit) = (sequence as usize / 64, 1u64 << (sequence % 64));
-        if seen.len() <= word {
-            seen.resize(word + 1, 0);
+    /// As [`Node::looked`], when it is time.
+    pub fn watch_traffic(&mut self, now: Instant) {
+        if self.wants_look(now) {
+            self.looked(now, self.plane.counters());
         }
-        let first = seen[word] & bit == 0;
-        seen[word] |= bit;
-        first
     }
 }
 

@@ -12,7 +12,7 @@ use espalier_wire::{Duration, Instant, checksum, udp};
 
 use crate::capture::link::locate;
 use crate::capture::{Packet, Reader};
-use crate::measure::ledger::PacketId;
+use crate::measure::ledger::{PacketId, Steady};
 use crate::place::Mistake;
 use crate::scenario::{TrafficKind, TrafficSpec};
 
@@ -45,8 +45,8 @@ pub struct Source {
 
 #[derive(Debug)]
 enum Kind {
-    Constant { echo: bool, pps: f64, sizes: Vec<u16> },
-    Capture { packets: Arc<[Recorded]>, cycle: Duration, pps: Option<f64>, repeat: bool },
+    Constant { echo: bool, rate: Steady, sizes: Vec<u16> },
+    Capture { packets: Arc<[Recorded]>, cycle: Duration, rate: Option<Steady>, repeat: bool },
 }
 
 #[derive(Debug)]
@@ -79,12 +79,13 @@ impl Source {
         seed: u64,
     ) -> Result<Self, Mistake> {
         let mut skipped = 0;
+        let steady = |pps: f64| Steady::new(spec.start, pps);
         let kind = match &spec.kind {
             TrafficKind::Udp { pps, sizes } => {
-                Kind::Constant { echo: false, pps: *pps, sizes: sizes.clone() }
+                Kind::Constant { echo: false, rate: steady(*pps), sizes: sizes.clone() }
             }
             TrafficKind::IcmpEcho { pps, sizes } => {
-                Kind::Constant { echo: true, pps: *pps, sizes: sizes.clone() }
+                Kind::Constant { echo: true, rate: steady(*pps), sizes: sizes.clone() }
             }
             TrafficKind::Pcap { file, bytes, speed, pps, repeat, at } => {
                 let read = recorded(bytes, *speed, from.1, to.1, &mut skipped);
@@ -94,7 +95,7 @@ impl Source {
                 let last = packets.last().map_or(Duration::ZERO, |p| p.after);
                 let mean = last.as_ns() / (packets.len() as u64 - 1).max(1);
                 let cycle = last + Duration::from_ns(mean.max(1));
-                Kind::Capture { packets: packets.into(), cycle, pps: *pps, repeat: *repeat }
+                Kind::Capture { packets: packets.into(), cycle, rate: pps.map(steady), repeat: *repeat }
             }
         };
         let stop = spec.stop.map_or(stop, |own| own.min(stop));
@@ -107,22 +108,49 @@ impl Source {
         matches!(self.kind, Kind::Constant { echo: true, .. })
     }
 
+    /// The rate that the packets of its own direction keep, where they do.
+    pub fn steady(&self) -> Option<Steady> {
+        match &self.kind {
+            Kind::Constant { rate, .. } => Some(*rate),
+            Kind::Capture { packets, rate, .. } => rate.filter(|_| packets.iter().all(|p| !p.reply)),
+        }
+    }
+
     /// When the next packet is due; `None`: no more.
     pub fn next(&self) -> Option<Instant> {
-        let steady = |pps: f64| Duration::from_ns((self.count as f64 / pps * 1e9).round() as u64);
-        let after = match &self.kind {
-            Kind::Constant { pps, .. } => steady(*pps),
-            Kind::Capture { packets, cycle, pps, repeat } => {
-                let n = packets.len() as u64;
-                let (round, at) = (self.count / n, self.count % n);
+        self.due(self.count)
+    }
+
+    /// How many packets are due before it stops, offered or not.
+    pub fn intended(&self) -> u64 {
+        let (mut some, mut more) = (0, 1);
+        while self.due(more - 1).is_some() {
+            (some, more) = (more, more.saturating_mul(2));
+        }
+        // The last that is due is among those between.
+        while more - some > 1 {
+            let middle = some + (more - some) / 2;
+            if self.due(middle - 1).is_some() { some = middle } else { more = middle }
+        }
+        some
+    }
+
+    fn due(&self, n: u64) -> Option<Instant> {
+        let at = match &self.kind {
+            Kind::Constant { rate, .. } => rate.at(n),
+            Kind::Capture { packets, cycle, rate, repeat } => {
+                let len = packets.len() as u64;
+                let (round, place) = (n / len, n % len);
                 if round > 0 && !repeat {
                     return None;
                 }
-                let own = || packets.get(at as usize).map(|p| cycle.times(round) + p.after);
-                pps.map_or_else(own, |pps| Some(steady(pps)))?
+                match rate {
+                    Some(rate) => rate.at(n),
+                    None => self.start + cycle.times(round) + packets.get(place as usize)?.after,
+                }
             }
         };
-        Some(self.start + after).filter(|at| *at < self.stop)
+        Some(at).filter(|at| *at < self.stop)
     }
 
     /// Make the packet that is due, into `packet`.
@@ -150,27 +178,36 @@ impl Source {
     }
 
     fn generate(&self, packet: &mut Vec<u8>, id: PacketId, echo: bool, size: usize) {
-        let data = size.saturating_sub(ipv4::HEADER_LEN + udp::HEADER_LEN);
-        // A beginning that no dissector takes for its own protocol.
-        let mut fill = b"espalier".to_vec();
-        let mut state = self.seed ^ id.tag().0;
-        while fill.len() < data {
-            state = mix(state);
-            fill.extend_from_slice(&state.to_be_bytes());
-        }
-        fill.truncate(data);
+        const HEADERS: usize = ipv4::HEADER_LEN + udp::HEADER_LEN;
+        packet.resize(size.max(HEADERS), 0);
+        let Some((headers, data)) = packet.split_first_chunk_mut::<HEADERS>() else { return };
+        self.fill(data, id);
         let (src, dst) = (self.from.1, self.to.1);
         let port = PORTS.wrapping_add(self.traffic);
-        let (protocol, payload) = if echo {
-            let request = Icmp::EchoRequest { identifier: port, sequence: id.number as u16 };
-            (protocol::ICMP, request.emit(&fill))
-        } else {
-            (protocol::UDP, udp::datagram((src, port), (dst, DISCARD), &fill))
-        };
+        let protocol = if echo { protocol::ICMP } else { protocol::UDP };
         let identification = id.number as u16;
         let header = Header { traffic_class: 0, identification, df: false, ttl: TTL, protocol, src, dst };
-        packet.extend_from_slice(&header.emit(payload.len()));
-        packet.extend_from_slice(&payload);
+        headers[..ipv4::HEADER_LEN].copy_from_slice(&header.emit(udp::HEADER_LEN + data.len()));
+        if echo {
+            let request = Icmp::EchoRequest { identifier: port, sequence: id.number as u16 }.emit(data);
+            packet.truncate(ipv4::HEADER_LEN);
+            packet.extend_from_slice(&request);
+        } else {
+            let udp = udp::header((src, port), (dst, DISCARD), data);
+            headers[ipv4::HEADER_LEN..].copy_from_slice(&udp);
+        }
+    }
+
+    /// Bytes that follow from the packet's number, behind a beginning that no dissector takes for its own protocol.
+    fn fill(&self, data: &mut [u8], id: PacketId) {
+        let name = b"espalier";
+        let (head, rest) = data.split_at_mut(name.len().min(data.len()));
+        head.copy_from_slice(&name[..head.len()]);
+        let mut state = self.seed ^ id.tag().0;
+        for word in rest.chunks_mut(8) {
+            state = mix(state);
+            word.copy_from_slice(&state.to_be_bytes()[..word.len()]);
+        }
     }
 }
 
@@ -282,6 +319,7 @@ mod tests {
     fn a_constant_rate_is_kept_and_ends_in_time() {
         let mut source = source(TrafficKind::Udp { pps: 100.0, sizes: vec![100, 576] });
         let (mut packet, mut seen) = (Vec::new(), Vec::new());
+        assert_eq!(source.intended(), 200);
         while let Some(at) = source.next() {
             let offer = source.take(&mut packet);
             seen.push((at, packet.len(), offer.id.number));

@@ -52,19 +52,23 @@ impl<'a> Udp<'a> {
     }
 }
 
-/// A datagram with its checksum; a payload over 65,507 bytes does not fit and makes a header that says 65,535.
-pub fn datagram(src: (Ipv4Addr, u16), dst: (Ipv4Addr, u16), payload: &[u8]) -> Vec<u8> {
+/// The header before a payload, checksum right; over 65,507 bytes do not fit and make a header that says 65,535.
+pub fn header(src: (Ipv4Addr, u16), dst: (Ipv4Addr, u16), payload: &[u8]) -> [u8; HEADER_LEN] {
     let len = HEADER_LEN + payload.len();
-    let mut bytes = Vec::with_capacity(len);
-    bytes.extend_from_slice(&src.1.to_be_bytes());
-    bytes.extend_from_slice(&dst.1.to_be_bytes());
-    bytes.extend_from_slice(&u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes());
-    bytes.extend_from_slice(&[0, 0]);
-    bytes.extend_from_slice(payload);
-    let sum = !checksum::add(pseudo_sum(src.0, dst.0, protocol::UDP, len), checksum::sum(&bytes));
+    let mut bytes = [0; HEADER_LEN];
+    bytes[..2].copy_from_slice(&src.1.to_be_bytes());
+    bytes[2..4].copy_from_slice(&dst.1.to_be_bytes());
+    bytes[4..6].copy_from_slice(&u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes());
+    let pseudo = pseudo_sum(src.0, dst.0, protocol::UDP, len);
+    let sum = !checksum::add_all([pseudo, checksum::sum(&bytes), checksum::sum(payload)]);
     // A computed 0 is sent as 0xffff: 0 says "no checksum" (RFC 768).
-    bytes[6..8].copy_from_slice(&(if sum == 0 { 0xffff } else { sum }).to_be_bytes());
+    bytes[6..].copy_from_slice(&(if sum == 0 { 0xffff } else { sum }).to_be_bytes());
     bytes
+}
+
+/// A datagram: header and payload.
+pub fn datagram(src: (Ipv4Addr, u16), dst: (Ipv4Addr, u16), payload: &[u8]) -> Vec<u8> {
+    [&header(src, dst, payload), payload].concat()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use espalier_control::event::{Event, Level};
 use espalier_control::ios::{Config, Diagnostic, Exec};
 use espalier_control::profile::Profile;
 use espalier_control::router::{Input, Output, Punted};
+use espalier_dataplane::batch::Batch;
 use espalier_dataplane::fate::{self, Why};
 use espalier_dataplane::frame::Frame;
 use espalier_dataplane::mem::Pool;
@@ -22,6 +23,7 @@ use crate::live::Count;
 use crate::measure::recording::Shown;
 use crate::wireshark::IkeKey;
 use crate::world::node::{Node, macs};
+use crate::world::plane::{self, Job};
 
 /// Events kept for the report; a router that runs for months says more.
 const EVENTS: usize = 100_000;
@@ -34,7 +36,7 @@ pub(super) struct Gateway<'a> {
     ports: Vec<Port>,
     pool: Pool,
     batch: Vec<Frame>,
-    spare: fate::Output,
+    spare: plane::Said,
     started: Instant,
     say: &'a mut dyn FnMut(Said<'_>),
     events: Vec<(Instant, Event)>,
@@ -64,11 +66,11 @@ impl<'a> Gateway<'a> {
         }
         let name = startup.hostname().to_owned();
         Self {
-            node: Node::new(&name, macs, startup, profile, random),
+            node: Node::new(&name, macs, startup, profile, random).unwatched(),
             ports,
             pool: Pool::new(4096),
             batch: Vec::new(),
-            spare: fate::Output::default(),
+            spare: plane::Said::default(),
             started: when.0,
             say,
             events: Vec::new(),
@@ -94,7 +96,7 @@ impl<'a> Gateway<'a> {
 
     /// By port what came, went and was lost there; then the router's own losses.
     pub(super) fn counts(&self) -> Vec<Count> {
-        let counters = self.node.worker.counters();
+        let counters = self.node.counters();
         let count = |name: &str, [received, sent, lost]: [u64; 3]| Count {
             name: name.to_owned(),
             packets: [received, sent, lost],
@@ -122,7 +124,7 @@ impl<'a> Gateway<'a> {
             port.receive(now, memory, &mut self.pool, &mut batch);
             let iface = port.iface;
             if !batch.is_empty() {
-                self.node.worker.receive(now, iface, &mut batch, &mut self.node.out);
+                self.node.perform(now, Job::Receive(iface), &mut batch);
                 self.settle(now);
             }
             self.batch = batch;
@@ -158,7 +160,7 @@ impl<'a> Gateway<'a> {
 
     pub(super) fn show(&mut self, at: Instant, command: &str, exec: &Exec) {
         let Some(router) = &self.node.router else { return };
-        let text = router.show(at, exec, &self.node.worker.counters());
+        let text = router.show(at, exec, &self.node.counters());
         let shown = Shown { at, router: self.node.name.clone(), command: command.to_owned(), text };
         (self.say)(Said::Answer(at - self.started, &shown));
         if self.shows.len() < EVENTS {
@@ -195,17 +197,14 @@ impl<'a> Gateway<'a> {
     /// Carry out everything the router put out, until it is quiet.
     fn settle(&mut self, now: Instant) {
         loop {
-            if self.node.worker.next_deadline() == Some(Instant::ZERO) {
-                self.node.worker.tick(now, &mut self.node.out);
+            if self.node.is_pressing() {
+                self.node.perform(now, Job::Tick, &mut Batch::new());
             }
-            let mut out = mem::take(&mut self.spare);
-            mem::swap(&mut out, &mut self.node.out);
+            let mut said = mem::take(&mut self.spare);
+            mem::swap(&mut said, &mut self.node.said);
             let actions = mem::take(&mut self.node.actions);
-            let quiet = actions.is_empty()
-                && out.transmit.is_empty()
-                && out.punts.is_empty()
-                && out.drops.is_empty()
-                && out.notices.is_empty();
+            let quiet = actions.is_empty() && said.is_empty();
+            let out = &mut said.out;
             for (iface, frame) in out.transmit.drain(..) {
                 self.send(now, iface, frame);
             }
@@ -219,7 +218,8 @@ impl<'a> Gateway<'a> {
             for notice in out.notices.drain(..) {
                 self.node.tell(now, Input::Notice(notice));
             }
-            self.spare = out;
+            self.violations.append(&mut said.violations);
+            self.spare = said;
             for action in actions {
                 self.act(now, action);
             }
@@ -261,12 +261,12 @@ impl<'a> Gateway<'a> {
             Output::Command(command) => self.command(now, command),
             Output::Transmit { iface, frame } => {
                 if let Some(frame) = self.pool.copy_of(&frame) {
-                    self.node.worker.originate_link(iface, &mut vec![frame], &mut self.node.out);
+                    self.node.perform(now, Job::Link(iface), &mut vec![frame]);
                 }
             }
             Output::Originate { packet } => {
                 if let Some(frame) = self.pool.copy_of(&packet) {
-                    self.node.worker.originate(now, &mut vec![frame], &mut self.node.out);
+                    self.node.perform(now, Job::Originate, &mut vec![frame]);
                 }
             }
             Output::Port { iface, up } => {
@@ -295,9 +295,7 @@ impl<'a> Gateway<'a> {
         {
             self.sas.push(SaSpec::clone(sa));
         }
-        if let Err(what) = self.node.command(now, command) {
-            self.violations.push(what);
-        }
+        self.node.command(now, command);
     }
 
     fn said(&mut self, now: Instant, event: Event) {
@@ -314,7 +312,7 @@ impl<'a> Gateway<'a> {
 
     /// The run is over.
     pub(super) fn into_session(mut self, now: Instant, ended: Ended) -> Result<Session, Error> {
-        let counters = self.node.worker.counters();
+        let counters = self.node.counters();
         let mut dropped: CauseCounts = counters.dropped.clone();
         let mut ports = Vec::new();
         for port in &mut self.ports {

@@ -4,9 +4,12 @@
 //! copy arrives where it was meant to; else it is lost, to the last cause that one of its copies met. Causes that only
 //! say "this copy was none of mine" give way to any other.
 
+mod flow;
+
 use espalier_wire::{Cause, Instant, Tag};
 
 use super::recording::NodeId;
+pub use flow::{Flow, Record, Steady, Tally};
 
 /// Bits of a [`Tag`], from the top: an answer; what a node's own stack sends; 14 bits of flow; 48 of number.
 const REPLY: u64 = 1 << 63;
@@ -14,7 +17,6 @@ const STACK: u64 = 1 << 62;
 const FLOW_SHIFT: u32 = 48;
 const FLOW_MASK: u64 = (1 << 14) - 1;
 const NUMBER_MASK: u64 = (1 << FLOW_SHIFT) - 1;
-const NEVER: u64 = u64::MAX;
 
 /// Which packet of which flow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,108 +52,8 @@ impl PacketId {
     }
 }
 
-/// One packet's life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record {
-    offered: u64,
-    delivered: u64,
-    digest: u64,
-    place: u16,
-    cause: u8,
-    rank: u8,
-    again: u16,
-    corrupted: bool,
-}
-
-impl Record {
-    const EMPTY: Self = Self {
-        offered: NEVER,
-        delivered: NEVER,
-        digest: 0,
-        place: 0,
-        cause: 0,
-        rank: 0,
-        again: 0,
-        corrupted: false,
-    };
-
-    /// When it was offered.
-    pub const fn offered(&self) -> Instant {
-        Instant::from_ns(self.offered)
-    }
-
-    /// When it arrived first, if it did.
-    pub fn delivered(&self) -> Option<Instant> {
-        (self.delivered != NEVER).then(|| Instant::from_ns(self.delivered))
-    }
-
-    /// Where and why it was lost, if it was.
-    pub fn lost(&self) -> Option<(NodeId, Cause)> {
-        let cause = Cause::ALL.get(usize::from(self.cause)).copied().unwrap_or(Cause::EndOfRun);
-        (self.delivered == NEVER).then_some((NodeId(self.place), cause))
-    }
-
-    /// How many more times it arrived.
-    pub const fn duplicates(&self) -> u16 {
-        self.again
-    }
-
-    /// It arrived with other bytes than were offered.
-    pub const fn is_corrupted(&self) -> bool {
-        self.corrupted
-    }
-}
-
-/// One direction of one traffic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flow {
-    /// NAME, or NAME/reply.
-    pub name: String,
-    /// The packet numbers in the order of their first arrival overtaken by a later one.
-    pub reordered: u64,
-    newest: Option<u64>,
-    records: Vec<Record>,
-    so_far: Tally,
-}
-
-/// A flow in three numbers while it runs: what is neither delivered nor lost is under way.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "names say it")]
-pub struct Tally {
-    pub offered: u64,
-    pub delivered: u64,
-    pub lost: u64,
-}
-
-impl Flow {
-    /// The packets that were offered, in the order of their numbers.
-    pub fn packets(&self) -> impl Iterator<Item = &Record> {
-        self.records.iter().filter(|r| r.offered != NEVER)
-    }
-
-    /// What came of its packets so far.
-    pub const fn so_far(&self) -> Tally {
-        self.so_far
-    }
-
-    /// How many packets that were offered after `since` have neither arrived nor ended anywhere.
-    pub fn under_way(&self, since: Instant) -> u64 {
-        let young = self.records.iter().rev().filter(|r| r.offered != NEVER);
-        let young = young.take_while(|r| r.offered > since.as_ns());
-        young.filter(|r| r.delivered == NEVER && r.rank == 0).count() as u64
-    }
-}
-
-/// A packet's record, and what its flow keeps beside it.
-struct Entry<'a> {
-    record: &'a mut Record,
-    newest: &'a mut Option<u64>,
-    reordered: &'a mut u64,
-    so_far: &'a mut Tally,
-}
-
 /// The books.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
     /// By [`PacketId::flow`].
     flows: Vec<Flow>,
@@ -170,73 +72,42 @@ const fn rank(cause: Cause) -> u8 {
 impl Ledger {
     /// Empty books for these traffics.
     pub fn new(names: &[String]) -> Self {
-        let flow = |name: String| Flow {
-            name,
-            reordered: 0,
-            newest: None,
-            records: Vec::new(),
-            so_far: Tally::default(),
-        };
         let both = names.iter().flat_map(|name| [name.clone(), format!("{name}/reply")]);
-        Self { flows: both.map(flow).collect() }
+        Self { flows: both.map(Flow::new).collect() }
+    }
+
+    /// A traffic will keep this rate, as far as its own packets go.
+    pub fn keep(&mut self, traffic: usize, steady: Steady) {
+        if let Some(flow) = self.flows.get_mut(traffic * 2) {
+            flow.keep(steady);
+        }
     }
 
     /// The flows that were offered anything.
     pub fn flows(&self) -> impl Iterator<Item = &Flow> {
-        self.flows.iter().filter(|f| !f.records.is_empty())
+        self.flows.iter().filter(|f| !f.is_empty())
     }
 
     /// A packet is offered, with this digest of its payload.
     pub fn offer(&mut self, id: PacketId, at: Instant, digest: u64) {
-        let Some(flow) = self.flows.get_mut(id.flow()) else { return };
-        let Ok(number) = usize::try_from(id.number) else { return };
-        if flow.records.len() <= number {
-            flow.records.resize(number + 1, Record::EMPTY);
+        if let Some(flow) = self.flows.get_mut(id.flow()) {
+            flow.offer(id.number, at, digest);
         }
-        let (old, so_far) = (flow.records[number], &mut flow.so_far);
-        // An answer that is given again begins again.
-        so_far.offered += u64::from(old.offered == NEVER);
-        so_far.delivered -= u64::from(old.delivered != NEVER);
-        so_far.lost -= u64::from(old.delivered == NEVER && old.rank > 0);
-        flow.records[number] = Record { offered: at.as_ns(), digest, ..Record::EMPTY };
-    }
-
-    fn record(&mut self, id: PacketId) -> Option<Entry<'_>> {
-        let Flow { reordered, newest, records, so_far, .. } = self.flows.get_mut(id.flow())?;
-        let record = records.get_mut(usize::try_from(id.number).ok()?)?;
-        (record.offered != NEVER).then_some(Entry { record, newest, reordered, so_far })
     }
 
     /// A copy arrived where the packet was meant to. What arrives changed is not delivered: it is lost at `node` to
     /// `corrupted`.
     pub fn deliver(&mut self, id: PacketId, at: Instant, node: NodeId, digest: u64) {
-        let Some(Entry { record, newest, reordered, so_far }) = self.record(id) else { return };
-        if record.digest != digest {
-            record.corrupted = true;
-            return self.lose(id, node, Cause::Corrupted);
-        }
-        if record.delivered != NEVER {
-            record.again = record.again.saturating_add(1);
-            return;
-        }
-        record.delivered = at.as_ns();
-        so_far.delivered += 1;
-        // A copy of it had ended elsewhere.
-        so_far.lost -= u64::from(record.rank > 0);
-        // RFC 4737 section 3.3: a packet is reordered when its number is lower than one that arrived before.
-        if newest.is_some_and(|n| id.number < n) {
-            *reordered += 1;
-        } else {
-            *newest = Some(id.number);
+        let Some(flow) = self.flows.get_mut(id.flow()) else { return };
+        if !flow.deliver(id.number, at, digest) {
+            self.lose(id, node, Cause::Corrupted);
         }
     }
 
     /// A copy ended elsewhere.
     pub fn lose(&mut self, id: PacketId, node: NodeId, cause: Cause) {
-        let Some(Entry { record, so_far, .. }) = self.record(id) else { return };
-        so_far.lost += u64::from(record.rank == 0 && record.delivered == NEVER);
-        if rank(cause) >= record.rank {
-            (record.place, record.cause, record.rank) = (node.0, cause as u8, rank(cause));
+        if let Some(flow) = self.flows.get_mut(id.flow()) {
+            flow.lose(id.number, node, (cause, rank(cause)));
         }
     }
 
@@ -247,14 +118,7 @@ impl Ledger {
 
     /// The run is over: what neither arrived nor ended anywhere is lost to `cause`, at `node`.
     pub fn close_as(&mut self, node: NodeId, cause: Cause) {
-        let open = |r: &&mut Record| r.offered != NEVER && r.delivered == NEVER && r.rank == 0;
-        for Flow { records, so_far, .. } in &mut self.flows {
-            for record in records.iter_mut().filter(open) {
-                (record.place, record.cause) = (node.0, cause as u8);
-                record.rank = rank(cause);
-                so_far.lost += 1;
-            }
-        }
+        self.flows.iter_mut().for_each(|flow| flow.close(node, (cause, rank(cause))));
     }
 }
 
@@ -287,7 +151,8 @@ mod tests {
         ledger.deliver(id(0), Instant::from_ns(5), NodeId(1), 1);
         ledger.lose(id(1), NodeId(3), Cause::UnknownSpi);
         ledger.lose(id(1), NodeId(2), Cause::NotForUs);
-        let lost: Vec<_> = ledger.flows().flat_map(|f| f.packets().map(Record::lost)).collect();
+        let lost: Vec<_> =
+            ledger.flows().flat_map(|f| f.packets().map(|r| r.lost()).collect::<Vec<_>>()).collect();
         let expected = [None, Some((NodeId(3), Cause::UnknownSpi)), Some((NodeId(9), Cause::NoStation))];
         assert_eq!(lost, expected);
     }
