@@ -198,7 +198,8 @@ impl Crew {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom_tests {
     use loom::thread;
 

@@ -173,7 +173,7 @@ impl Worker {
         self.look_up(&mut looks);
         watch.passed(Stage::LookUp);
         let (mut rest, mut left) = (std::mem::take(&mut self.express.rest), &mut looks[..]);
-        std::mem::swap(batch, &mut self.express.work.frames);
+        self.express.work.frames.append(batch);
         while !left.is_empty() {
             let (run, stop) = self.prepare(now, ingress, left, out);
             rest.extend(self.express.work.frames.drain(run.len..));
