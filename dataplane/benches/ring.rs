@@ -131,16 +131,16 @@ fn pin(core: usize) {
 
 fn hop(
     c: &mut Criterion,
+    (here, other): (usize, usize),
     name: &str,
     (mut to, mut there): (impl Put, impl Take),
     (mut back, mut from): (impl Put, impl Take),
 ) {
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
-    let [here, other, ..] = cores[..] else { return println!("ring/{name}: needs two cores") };
-    let stop = AtomicBool::new(false);
+    let (ready, stop) = (AtomicBool::new(false), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
-            pin(other.id);
+            pin(other);
+            ready.store(true, Ordering::Release);
             let (mut spare, mut done) = (Vec::new(), VecDeque::new());
             while !stop.load(Ordering::Acquire) {
                 if let Some(mut parcel) = there.take(&mut spare) {
@@ -154,7 +154,11 @@ fn hop(
                 }
             }
         });
-        pin(here.id);
+        pin(here);
+        // It begins where this thread is, and must get away before this one polls.
+        while !ready.load(Ordering::Acquire) {
+            thread::yield_now();
+        }
         let mut group = c.benchmark_group("ring");
         group.throughput(Throughput::Elements(BATCH as u64)).measurement_time(Duration::from_secs(1));
         group.warm_up_time(Duration::from_millis(200)).sample_size(20);
@@ -193,23 +197,27 @@ fn hop(
 }
 
 fn hops(c: &mut Criterion) {
-    hop(c, "spsc", spsc(DEPTH), spsc(DEPTH));
+    // Asked once: a pinned thread sees one core.
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let [here, other, ..] = cores[..] else { return println!("ring: needs two cores") };
+    let cores = (here.id, other.id);
+    hop(c, cores, "spsc", spsc(DEPTH), spsc(DEPTH));
     let queue = || {
         let queue = Arc::new(ArrayQueue::<Parcel>::new(DEPTH));
         (Arc::clone(&queue), queue)
     };
-    hop(c, "array-queue", queue(), queue());
-    hop(c, "rtrb", rtrb::RingBuffer::<Parcel>::new(DEPTH), rtrb::RingBuffer::<Parcel>::new(DEPTH));
+    hop(c, cores, "array-queue", queue(), queue());
+    hop(c, cores, "rtrb", rtrb::RingBuffer::<Parcel>::new(DEPTH), rtrb::RingBuffer::<Parcel>::new(DEPTH));
     let chunks = || {
         let (to, from) = rtrb::RingBuffer::<Packet>::new(DEPTH * BATCH);
         (Chunks(to), Chunks(from))
     };
-    hop(c, "rtrb-chunks", chunks(), chunks());
+    hop(c, cores, "rtrb-chunks", chunks(), chunks());
     let singly = || {
         let queue = Arc::new(ArrayQueue::<Packet>::new(DEPTH * BATCH));
         (Singly(Arc::clone(&queue)), Singly(queue))
     };
-    hop(c, "array-queue-singly", singly(), singly());
+    hop(c, cores, "array-queue-singly", singly(), singly());
 }
 
 criterion_group!(benches, hops);
