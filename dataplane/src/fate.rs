@@ -63,3 +63,13 @@ pub struct Output {
     /// Events for the control plane.
     pub notices: Vec<Notice>,
 }
+
+impl Output {
+    /// Put what `later` holds behind what is there.
+    pub fn append(&mut self, mut later: Self) {
+        self.transmit.append(&mut later.transmit);
+        self.punts.append(&mut later.punts);
+        self.drops.append(&mut later.drops);
+        self.notices.append(&mut later.notices);
+    }
+}

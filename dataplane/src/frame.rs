@@ -9,7 +9,7 @@
 //! 0            head            head + len      capacity
 //! ```
 
-use crate::mem::prefetch;
+use crate::mem::{prefetch, prefetch_lines};
 use std::ops::{Deref, DerefMut};
 
 use espalier_wire::{IfIndex, Tag};
@@ -125,8 +125,8 @@ impl Frame {
     #[inline]
     pub fn fetch(&self) {
         prefetch(&self.0.meta);
-        for line in self.0.lines.iter().skip(HEADROOM / LINE - 1).take(3) {
-            prefetch(line);
+        if let Some(line) = self.0.lines.get(HEADROOM / LINE - 1) {
+            prefetch_lines::<3, _>(line);
         }
     }
 }
@@ -216,16 +216,47 @@ impl Buffer<[CacheLine]> {
         fits
     }
 
-    /// Keep the packet's first `keep` bytes and grow it by `front` before and `back` behind them. `false`, and nothing done,
-    /// when there is no room, or fewer bytes to keep.
+    /// N bytes of buffer from the packet's byte `at` on, tailroom among them; `None` past the buffer's end.
+    #[inline(always)]
+    pub fn row<const N: usize>(&self, at: u32) -> Option<&[u8; N]> {
+        let from = self.head as usize + at as usize;
+        self.lines.as_bytes().get(from..from + N)?.first_chunk()
+    }
+
+    /// The same, to be changed.
+    #[inline(always)]
+    pub fn row_mut<const N: usize>(&mut self, at: u32) -> Option<&mut [u8; N]> {
+        let from = self.head as usize + at as usize;
+        self.lines.as_mut_bytes().get_mut(from..from + N)?.first_chunk_mut()
+    }
+
+    /// N bytes of buffer that begin `before` bytes before the packet's byte `at`, headroom among them; `None` past either end.
+    #[inline(always)]
+    pub fn before_mut<const N: usize>(&mut self, at: u32, before: u32) -> Option<&mut [u8; N]> {
+        let from = (self.head as usize + at as usize).checked_sub(before as usize)?;
+        self.lines.as_mut_bytes().get_mut(from..from + N)?.first_chunk_mut()
+    }
+
+    /// The packet begins `from` bytes after those that [`before_mut`](Self::before_mut) gave, and has `len` bytes, which are
+    /// inside the buffer: how many it had.
+    #[inline(always)]
+    pub(crate) fn lie(&mut self, (at, before): (u32, u32), from: u32, len: u32) -> u32 {
+        let had = self.len;
+        (self.head, self.len) = ((self.head + at).wrapping_sub(before) + from, len);
+        debug_assert!(self.head as usize + self.len as usize <= self.capacity());
+        had
+    }
+
+    /// The packet begins `back` bytes before its byte `at`, and has `len` bytes: headers were written about it, or taken off.
+    /// `false`, and nothing done, where that is not inside the buffer.
     #[must_use]
-    #[inline]
-    pub fn grow_around(&mut self, front: usize, keep: usize, back: usize) -> bool {
-        let head = self.head as usize;
-        let fits = front <= head && keep <= self.len() && head + keep + back <= self.capacity();
+    #[inline(always)]
+    pub fn reframe(&mut self, at: u32, back: u32, len: u32) -> bool {
+        let from = (u64::from(self.head) + u64::from(at)).wrapping_sub(u64::from(back));
+        let fits =
+            from.wrapping_add(u64::from(len)) <= self.capacity() as u64 && from <= self.capacity() as u64;
         if fits {
-            self.head -= front as u32;
-            self.len = (front + keep + back) as u32;
+            (self.head, self.len) = (from as u32, len);
         }
         fits
     }
@@ -257,8 +288,12 @@ mod tests {
     fn the_packet_stays_while_room_moves() {
         let mut frame = Frame::new(Class::Small);
         assert!(frame.fill(HEADROOM, b"packet"));
-        assert!(!frame.grow_around(28, 7, 12) && !frame.grow_around(HEADROOM + 1, 6, 12));
-        assert!(frame.grow_around(28, 6, 12));
+        assert!(frame.before_mut::<30>(0, 28).is_some_and(|row| row[28..] == *b"pa"));
+        assert!(frame.before_mut::<30>(0, HEADROOM as u32 + 1).is_none());
+        assert!(frame.before_mut::<2113>(0, 28).is_none());
+        assert!(!frame.reframe(0, HEADROOM as u32 + 1, 46) && !frame.reframe(0, 28, 2048 + 64));
+        assert_eq!((frame.row(2), frame.row::<2112>(0)), (Some(b"cket"), None));
+        assert!(frame.reframe(0, 28, 46));
         assert_eq!((&frame.bytes()[28..34], frame.len()), (&b"packet"[..], 46));
         assert_eq!(frame.bytes()[28..].as_ptr() as usize % 64, 0);
         frame.shrink_front(28);

@@ -164,7 +164,7 @@ impl Security {
                 steps.push(Step::Pending);
             }
             Err(cause) => {
-                sa.counters.other += 1;
+                sa.lost += 1;
                 steps.push(Step::Lost(frame, cause, None));
             }
         }

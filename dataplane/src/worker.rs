@@ -104,12 +104,12 @@ impl Worker {
         &mut self.security.pool
     }
 
-    /// Obey a command.
+    /// Obey a command. What helpers have is finished before; it comes out of the next call that puts out.
     ///
     /// # Errors
     /// An SA that cannot be installed. Nothing has changed then.
     pub fn command(&mut self, now: Instant, command: Command) -> Result<(), SaError> {
-        self.express.commanded();
+        self.settle_early(now);
         match command {
             Command::Policy { iface, rules } => {
                 let at = usize::from(iface.0);
@@ -163,7 +163,7 @@ impl Worker {
 
     fn install_inbound(&mut self, now: Instant, policy: PolicyId, spec: &SaSpec) -> Result<(), SaError> {
         let sa = Inbound::new(now, policy, spec, self.security.engine)?;
-        let deadline = sa.life.deadline();
+        let deadline = sa.meter.deadline();
         let place = self.security.install(sa);
         self.lifetimes.set(deadline, Timer::Inbound(place));
         Ok(())
@@ -172,7 +172,7 @@ impl Worker {
     fn swap_outbound(&mut self, now: Instant, id: PolicyId, spec: &SaSpec) -> Result<(), SaError> {
         let sa = Outbound::new(now, id, spec, self.security.engine, self.config.ttl)?;
         let place = self.security.policies.place(id);
-        self.lifetimes.set(sa.life.deadline(), Timer::Outbound(place, sa.spi));
+        self.lifetimes.set(sa.meter.deadline(), Timer::Outbound(place, sa.spi));
         if let Some(silence) = self.silence().filter(|_| sa.template.udp_len() > 0) {
             self.lifetimes.set(now + silence, Timer::Keepalive(place, sa.spi));
         }
@@ -226,30 +226,32 @@ impl Worker {
 
     /// Look at the SA a timer is for: its next deadline, and what to tell. `None` when it is gone or over.
     fn look(&mut self, now: Instant, timer: Timer) -> Option<(Instant, Option<Notice>)> {
-        let (policy, spi, direction, reached, life, told) = match timer {
+        let (policy, spi, direction, reached, next, over, told) = match timer {
             Timer::Inbound(place) => {
                 let sa = self.security.inbound.at_mut(place)?;
                 let reached = sa.look(now);
-                (sa.policy, sa.spi, Direction::Inbound, reached, &sa.life, &mut sa.told_over)
+                let (next, over) = (sa.meter.deadline(), sa.life.is_over());
+                (sa.policy, sa.spi, Direction::Inbound, reached, next, over, &mut sa.told_over)
             }
             Timer::Outbound(place, spi) | Timer::Keepalive(place, spi) => {
                 let policy = self.security.policies.at_mut(place)?;
                 let sa = policy.outbound.as_mut().filter(|sa| sa.spi == spi)?;
                 let reached = sa.look(now);
-                (sa.policy, sa.spi, Direction::Outbound, reached, &sa.life, &mut sa.told_over)
+                let (next, over) = (sa.meter.deadline(), sa.life.is_over());
+                (sa.policy, sa.spi, Direction::Outbound, reached, next, over, &mut sa.told_over)
             }
         };
         let expiry = reached.expiry().filter(|_| !*told);
-        *told |= life.is_over();
-        let deadline = if life.is_over() { Instant::MAX } else { life.deadline() };
+        *told |= over;
+        let deadline = if over { Instant::MAX } else { next };
         Some((deadline, expiry.map(|expiry| Notice::Expiry { policy, spi, direction, expiry })))
     }
 
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
         let outbound = self.security.policies.iter().filter_map(|policy| policy.outbound.as_ref());
-        let outbound = outbound.map(|sa| (Direction::Outbound, sa.spi, sa.counters));
-        let inbound = self.security.inbound.iter().map(|sa| (Direction::Inbound, sa.spi, sa.counters));
+        let outbound = outbound.map(|sa| (Direction::Outbound, sa.spi, sa.counters()));
+        let inbound = self.security.inbound.iter().map(|sa| (Direction::Inbound, sa.spi, sa.counters()));
         Counters {
             interfaces: self.links.counters(),
             sas: inbound.chain(outbound).collect(),

@@ -23,6 +23,10 @@ use espalier_wire::{IfIndex, Instant, Mac, Spi, Transform, ipv4, udp};
 pub const WORKING_SET: usize = 256;
 /// The most that a capture makes of it.
 const CAPTURE_MAX: usize = 4096;
+/// The most working sets that rounds take in turn, so that as many SAs are met as there are.
+const SETS_MAX: usize = 64;
+/// The most flows that a gateway remembers: four times as many as there are, up to here.
+const FLOWS_MAX: usize = 1 << 18;
 /// Parcels on the way to a helper and back: one that it works on, and one for when it is done.
 const DEPTH: usize = 2;
 
@@ -158,7 +162,11 @@ pub struct Rig {
     kind: Kind,
     sealer: Worker,
     opener: Worker,
+    /// Working sets, one after the other.
     plain: Vec<Vec<u8>>,
+    /// Packets of one of them, and where the present one begins.
+    set: usize,
+    at: usize,
     /// Of a round of opening: what goes in.
     sealed: Vec<Vec<u8>>,
     out: Output,
@@ -166,19 +174,25 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// With a working set of about `set` packets.
+    /// With a working set of about `set` packets; with many SAs, with several of them that rounds take in turn.
     ///
     /// # Errors
     /// A transform that the engine does not cover.
     pub fn new(kind: &Kind, set: usize, seed: u64) -> Result<Self, Refused> {
         let mut random = Random::from_seed(seed).fork("bench path");
-        let plain = frames(kind, set, &mut random);
-        let (sealer, opener) = (sealer(kind, plain.len())?, opener(kind, plain.len())?);
+        let mut plain = frames(kind, set, &mut random);
+        let set = plain.len();
+        for _ in 1..kind.sas.div_ceil(set.max(1)).min(SETS_MAX) {
+            plain.extend(frames(kind, set, &mut random));
+        }
+        let (sealer, opener) = (sealer(kind, set)?, opener(kind, set)?);
         Ok(Self {
             kind: kind.clone(),
             sealer,
             opener,
             plain,
+            set,
+            at: 0,
             sealed: Vec::new(),
             out: Output::default(),
             batch: Batch::new(),
@@ -187,12 +201,12 @@ impl Rig {
 
     /// Packets of a round.
     pub fn len(&self) -> usize {
-        self.plain.len()
+        self.set
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.plain.is_empty()
+        self.set == 0
     }
 
     /// The inner packets' bytes, on average.
@@ -216,11 +230,13 @@ impl Rig {
     /// The batches of a round. Frames are filled as a port fills them: in the order of their coming.
     pub fn load(&mut self) -> Vec<Batch> {
         let burst = self.kind.burst;
+        self.at = if self.at + self.set < self.plain.len() { self.at + self.set } else { 0 };
+        let plain = self.plain.get(self.at..).and_then(|rest| rest.get(..self.set)).unwrap_or_default();
         let (worker, frames) = match self.kind.direction {
-            Direction::Outbound => (&mut self.sealer, &self.plain),
+            Direction::Outbound => (&mut self.sealer, plain),
             Direction::Inbound => {
-                self.sealed = through(&mut self.sealer, &self.plain, burst);
-                (&mut self.opener, &self.sealed)
+                self.sealed = through(&mut self.sealer, plain, burst);
+                (&mut self.opener, &self.sealed[..])
             }
         };
         let batch = |chunk: &[Vec<u8>]| {
@@ -264,12 +280,13 @@ impl Rig {
     /// Packets that did not come out.
     pub fn check(&mut self) -> Result<bool, Refused> {
         let came = self.take_out();
-        if came.len() != self.plain.len() {
+        let plain = self.plain.get(self.at..).and_then(|rest| rest.get(..self.set)).unwrap_or_default();
+        if came.len() != plain.len() {
             return Err(format!("{} by {}: packets were lost", self.kind.transform, self.kind.engine));
         }
         Ok(match self.kind.direction {
-            Direction::Outbound => same(&self.plain, &through(&mut self.opener, &came, self.kind.burst)),
-            Direction::Inbound => same(&self.plain, &came),
+            Direction::Outbound => same(plain, &through(&mut self.opener, &came, self.kind.burst)),
+            Direction::Inbound => same(plain, &came),
         })
     }
 
@@ -293,7 +310,8 @@ fn router(kind: &Kind, frames: usize, own: Ipv4Addr, other: Ipv4Addr) -> Result<
     let interface = Interface { index: PORT, mac: MAC, mtu: 9216, up: true, also_accepts: Vec::new() };
     let hop = NextHop { iface: PORT, via: Some(IpAddr::V4(other)) };
     let everything = "0.0.0.0/0".parse().map_err(|_| "no prefix".to_owned())?;
-    let config = Config { frames: frames.max(1024), ..Config::default() };
+    let flows = (kind.sas * 4).min(FLOWS_MAX).max(Config::default().flows);
+    let config = Config { frames: frames.max(1024), flows, ..Config::default() };
     let mut worker = Worker::new(Choice::Only(kind.engine), Random::from_seed(1), config);
     for command in [
         Command::Interface(interface),

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use espalier_dataplane::mem::Ring;
+use espalier_dataplane::mem::spsc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -108,10 +108,10 @@ pub fn scale(
 /// one after the other, two at a time.
 fn hop(burst: usize, cores: &[usize], each: Duration) -> Option<f64> {
     let [here, there, ..] = *cores else { return None };
-    let (to, from) = (Ring::<Box<Vec<u64>>>::new(2), Ring::new(2));
+    let ((mut to, mut inward), (mut outward, mut from)) = (spsc::<Vec<u64>>(2), spsc(2));
     let stop = AtomicBool::new(false);
     let ns = thread::scope(|scope| {
-        let (inward, outward, stop) = (to.clone(), from.clone(), &stop);
+        let stop = &stop;
         scope.spawn(move || {
             pin::to_core(there);
             while !stop.load(Ordering::Acquire) {

@@ -12,12 +12,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crossbeam::utils::Backoff;
 use espalier_wire::plane::Direction;
 
 use super::Note;
 use crate::crypto::Key;
-use crate::mem::Ring;
+use crate::mem::sync::Patience;
+use crate::mem::{Receiver, Sender, spsc};
 use crate::stage::crypt::Work;
 
 /// Packets under way, and all that crypting them takes.
@@ -60,11 +60,12 @@ impl Parcel {
     }
 }
 
-/// What runs on a helper's core: takes parcels, crypts them, gives them back.
+/// What runs on a helper's core: takes parcels, crypts them, gives them back. It may go at any time; its owner then does
+/// what it left.
 #[derive(Debug)]
 pub struct Helper {
-    from: Ring<Box<Parcel>>,
-    to: Ring<Box<Parcel>>,
+    from: Receiver<Parcel>,
+    to: Sender<Parcel>,
 }
 
 impl Helper {
@@ -80,8 +81,8 @@ impl Helper {
 
 #[derive(Debug)]
 struct Desk {
-    to: Ring<Box<Parcel>>,
-    from: Ring<Box<Parcel>>,
+    to: Sender<Parcel>,
+    from: Receiver<Parcel>,
     /// Parcels dealt and not collected.
     under_way: usize,
 }
@@ -107,9 +108,9 @@ pub(super) struct Crew {
 impl Crew {
     /// One more helper, with `depth` parcels under way at most.
     pub(super) fn hire(&mut self, depth: usize) -> Helper {
-        let (to, from) = (Ring::new(depth), Ring::new(depth));
-        self.desks.push(Desk { to: to.clone(), from: from.clone(), under_way: 0 });
-        Helper { from: to, to: from }
+        let ((to, for_helper), (from_helper, from)) = (spsc(depth), spsc(depth));
+        self.desks.push(Desk { to, from, under_way: 0 });
+        Helper { from: for_helper, to: from_helper }
     }
 
     pub(super) fn is_alone(&self) -> bool {
@@ -137,7 +138,7 @@ impl Crew {
         for turn in 0..desks {
             let at = (self.next + turn) % desks;
             let Some(desk) = self.desks.get_mut(at) else { continue };
-            if desk.under_way == desk.to.capacity() {
+            if desk.under_way == desk.to.capacity() || desk.to.is_abandoned() {
                 continue;
             }
             match desk.to.push(parcel) {
@@ -171,21 +172,89 @@ impl Crew {
 
     fn take_from(&mut self, at: usize, wait: bool) -> Option<Box<Parcel>> {
         let desk = self.desks.get_mut(at)?;
-        let backoff = Backoff::new();
+        let patience = Patience::default();
         loop {
-            if let Some(parcel) = desk.from.pop() {
+            // A helper that is gone gives nothing back after this: so it is asked for before the look at what it gave.
+            let gone = desk.to.is_abandoned();
+            let parcel = desk.from.pop().or_else(|| {
+                let mut parcel = if gone { desk.to.take_back() } else { None }?;
+                parcel.crypt();
+                Some(parcel)
+            });
+            if parcel.is_some() {
                 desk.under_way -= 1;
-                return Some(parcel);
+                return parcel;
             }
             if !wait {
                 return None;
             }
-            backoff.snooze();
+            patience.wait();
         }
     }
 
     /// Keep an emptied parcel's memory.
     pub(super) fn keep(&mut self, parcel: Box<Parcel>) {
         self.spare.push(parcel);
+    }
+}
+
+#[cfg(test)]
+#[cfg(loom)]
+mod loom_tests {
+    use loom::thread;
+
+    use super::super::NOTHING;
+    use super::*;
+    use crate::frame::{Class, Frame};
+    use crate::stage::crypt::Plan;
+
+    fn work(seq: u64) -> Work<Note> {
+        let mut work = Work::default();
+        work.push(Frame::new(Class::Small), Plan::NONE, Note { seq, ..NOTHING });
+        work
+    }
+
+    /// However far each helper is, and whenever it goes: parcels are collected in the order of dealing, each once and none
+    /// is left.
+    fn parcels_keep_their_order(helpers: usize, depth: usize, parcels: u64, steps: usize) {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(3);
+        model.check(move || {
+            let mut crew = Crew::default();
+            let hired = (0..helpers).map(|_| crew.hire(depth)).collect::<Vec<_>>();
+            let step = |mut helper: Helper| {
+                thread::spawn(move || {
+                    for _ in 0..steps {
+                        helper.step();
+                        thread::yield_now();
+                    }
+                })
+            };
+            let threads: Vec<_> = hired.into_iter().map(step).collect();
+            let mut next = 0;
+            let mut collected = |crew: &mut Crew, wait| {
+                while let Some(parcel) = crew.collect(wait) {
+                    assert_eq!((parcel.work.notes[0].seq, parcel.work.len()), (next, 1));
+                    next += 1;
+                }
+            };
+            for seq in 0..parcels {
+                crew.deal(&mut work(seq), None, |_| None);
+                collected(&mut crew, false);
+            }
+            collected(&mut crew, true);
+            assert_eq!((next, crew.frames()), (parcels, 0));
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn loom_one_helper_keeps_the_order() {
+        parcels_keep_their_order(1, 2, 4, 3);
+    }
+
+    #[test]
+    fn loom_two_helpers_keep_the_order() {
+        parcels_keep_their_order(2, 1, 3, 1);
     }
 }

@@ -10,48 +10,78 @@ use crate::mem::prefetch;
 use crate::policy::PolicyRef;
 use crate::stage::classify::Flow;
 
-/// What an answer depends on: an IPv4 flow, where it came in, and whether out of an SA.
+/// What an answer depends on: an IPv4 flow, where it came in, and whether out of an SA. It is kept as it stands in a
+/// packet, so that two loads and two comparisons are all that it costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FlowKey {
-    pub(crate) src: u32,
-    pub(crate) dst: u32,
-    /// Source and destination port as they stand in the packet; 0 for a protocol that has none.
-    pub(crate) ports: u32,
-    pub(crate) protocol: u8,
-    pub(crate) opened: bool,
-    pub(crate) ingress: u16,
+    /// Source and destination.
+    addresses: u64,
+    /// Source and destination port, 0 for a protocol that has none; above them the protocol and where it came from.
+    rest: u64,
 }
 
 /// Whether packets of a protocol begin with two ports.
+#[inline(always)]
 pub(crate) const fn has_ports(proto: u8) -> bool {
     matches!(proto, protocol::TCP | 33 | protocol::UDP | 132 | 136)
 }
 
 impl FlowKey {
     /// Nobody's.
-    pub(crate) const NONE: Self = Self { src: 0, dst: 0, ports: 0, protocol: 0, opened: false, ingress: 0 };
+    pub(crate) const NONE: Self = Self { addresses: 0, rest: 0 };
+
+    /// Addresses and ports in the order of the packet's bytes.
+    #[inline(always)]
+    pub(crate) const fn new(addresses: u64, ports: u32, proto: u8, meta: u32) -> Self {
+        Self { addresses, rest: (meta as u64 | proto as u64) << 32 | ports as u64 }
+    }
+
+    /// Where a packet came in, and whether out of an SA: what [`FlowKey::new`] wants to know of it.
+    #[inline(always)]
+    pub(crate) const fn meta(ingress: IfIndex, opened: bool) -> u32 {
+        (ingress.0 as u32) << 16 | (opened as u32) << 8
+    }
+
+    #[inline(always)]
+    pub(crate) const fn protocol(&self) -> u8 {
+        (self.rest >> 32) as u8
+    }
+
+    pub(crate) const fn opened(&self) -> bool {
+        (self.rest >> 40) as u8 != 0
+    }
+
+    pub(crate) const fn ingress(&self) -> IfIndex {
+        IfIndex((self.rest >> 48) as u16)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn dst(&self) -> u32 {
+        let [_, _, _, _, a, b, c, d] = self.addresses.to_ne_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
 
     /// As the stages know a flow.
+    #[inline]
     pub(crate) fn flow(&self) -> Flow {
-        let ports = ((self.ports >> 16) as u16, self.ports as u16);
+        let [a, b, c, d, ..] = self.addresses.to_ne_bytes();
+        let [e, f, g, h] = (self.rest as u32).to_ne_bytes();
         Flow {
-            src: u128::from(self.src),
-            dst: u128::from(self.dst),
+            src: u128::from(u32::from_be_bytes([a, b, c, d])),
+            dst: u128::from(self.dst()),
             ipv4: true,
-            protocol: self.protocol,
-            ports: has_ports(self.protocol).then_some(ports),
+            protocol: self.protocol(),
+            ports: has_ports(self.protocol())
+                .then_some((u16::from_be_bytes([e, f]), u16::from_be_bytes([g, h]))),
         }
     }
 
-    fn hash(&self) -> u32 {
-        let addresses = u64::from(self.src) << 32 | u64::from(self.dst);
-        let rest = u64::from(self.ports) << 32
-            | u64::from(self.protocol) << 24
-            | u64::from(self.opened) << 16
-            | u64::from(self.ingress);
-        let mixed = (addresses ^ rest.rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mixed = (mixed ^ rest ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (mixed >> 32) as u32
+    /// The halves of one wide product: every bit of the key moves bits of the whole.
+    #[inline(always)]
+    const fn hash(&self) -> u32 {
+        let (a, b) = (self.addresses ^ 0x9e37_79b9_7f4a_7c15, self.rest ^ 0xbf58_476d_1ce4_e5b9);
+        let product = a as u128 * b as u128;
+        (product as u64 ^ (product >> 64) as u64) as u32
     }
 }
 
@@ -90,13 +120,15 @@ pub(crate) struct FlowCache {
     /// A power of two, two at least; or none.
     entries: Box<[Entry]>,
     epoch: u32,
+    /// Moves with every change.
+    age: u32,
 }
 
 impl FlowCache {
     /// Room for `flows` answers, rounded up to a power of two; 0: every packet takes the long way.
     pub(crate) fn new(flows: usize) -> Self {
         let len = if flows == 0 { 0 } else { flows.next_power_of_two().max(2) };
-        Self { entries: vec![EMPTY; len].into_boxed_slice(), epoch: 1 }
+        Self { entries: vec![EMPTY; len].into_boxed_slice(), epoch: 1, age: 0 }
     }
 
     /// Whether there is room for any answer.
@@ -104,8 +136,21 @@ impl FlowCache {
         self.entries.is_empty()
     }
 
+    /// As long as it is the same, an answer is where it was found.
+    #[inline(always)]
+    pub(crate) fn age(&self) -> u32 {
+        self.age
+    }
+
+    /// The answer at a place where one was found.
+    #[inline(always)]
+    pub(crate) fn answer(&self, place: u32) -> Option<&Way> {
+        self.entries.get(place as usize).map(|entry| &entry.way)
+    }
+
     /// What was answered holds no longer.
     pub(crate) fn forget(&mut self) {
+        self.age = self.age.wrapping_add(1);
         self.epoch = self.epoch.wrapping_add(1);
         if self.epoch == 0 {
             self.entries.fill(EMPTY);
@@ -114,6 +159,7 @@ impl FlowCache {
     }
 
     /// Where a flow's answer would be; it is fetched towards the core.
+    #[inline(always)]
     pub(crate) fn place(&self, key: &FlowKey) -> u32 {
         let place = key.hash() & (self.entries.len() as u32).wrapping_sub(1);
         if let Some(entry) = self.entries.get(place as usize) {
@@ -122,24 +168,28 @@ impl FlowCache {
         place
     }
 
-    /// Which of a flow's two places has its answer; the first, where neither does.
-    #[inline]
-    pub(crate) fn settle(&self, key: &FlowKey, place: u32) -> u32 {
-        match self.at(key, place ^ 1) {
-            Some(_) => place ^ 1,
-            None => place,
-        }
+    /// Which of a flow's two places has its answer.
+    #[inline(always)]
+    pub(crate) fn find(&self, key: &FlowKey, place: u32) -> Option<u32> {
+        [place, place ^ 1].into_iter().find(|place| self.at(key, *place).is_some())
+    }
+
+    /// What was answered about a flow, wherever it is.
+    #[inline(always)]
+    pub(crate) fn lookup(&self, key: &FlowKey, place: u32) -> Option<&Way> {
+        self.at(key, place).or_else(|| self.at(key, place ^ 1))
     }
 
     /// What was answered about a flow, if it is at this place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn at(&self, key: &FlowKey, place: u32) -> Option<&Way> {
         let entry = self.entries.get(place as usize)?;
         (entry.key == *key && entry.epoch == self.epoch).then_some(&entry.way)
     }
 
-    /// Remember an answer.
-    pub(crate) fn insert(&mut self, key: FlowKey, place: u32, way: Way) {
+    /// Remember an answer: where.
+    pub(crate) fn insert(&mut self, key: FlowKey, place: u32, way: Way) -> u32 {
+        self.age = self.age.wrapping_add(1);
         let epoch = self.epoch;
         let free = [place, place ^ 1]
             .into_iter()
@@ -149,9 +199,12 @@ impl FlowCache {
             // The first place has the newest answer, so that two flows that take turns both stay.
             self.entries.swap(place as usize, at as usize);
             self.entries[place as usize] = Entry { key, epoch, way };
-        } else if let Some(entry) = self.entries.get_mut(at as usize) {
+            return place;
+        }
+        if let Some(entry) = self.entries.get_mut(at as usize) {
             *entry = Entry { key, epoch, way };
         }
+        at
     }
 }
 
@@ -160,7 +213,7 @@ mod tests {
     use super::*;
 
     fn key(n: u32) -> FlowKey {
-        FlowKey { src: n, dst: 7, protocol: 17, ..FlowKey::NONE }
+        FlowKey::new(u64::from(n), 0, 17, 0)
     }
 
     #[test]
@@ -168,7 +221,7 @@ mod tests {
         assert_eq!(size_of::<Entry>(), 64);
         let mut cache = FlowCache::new(2);
         let place = |cache: &FlowCache, n| cache.place(&key(n));
-        let find = |cache: &FlowCache, n| cache.at(&key(n), cache.settle(&key(n), place(cache, n))).copied();
+        let find = |cache: &FlowCache, n| cache.at(&key(n), cache.find(&key(n), place(cache, n))?).copied();
         for n in 0..3 {
             let at = place(&cache, n);
             assert_eq!(find(&cache, n), None);
@@ -185,8 +238,14 @@ mod tests {
 
     #[test]
     fn a_key_is_its_flow() {
-        let flow = FlowKey { ports: 0x0035_1000, ..key(9) }.flow();
-        assert_eq!((flow.src, flow.ports), (9, Some((0x35, 0x1000))));
-        assert_eq!(FlowKey { protocol: 1, ..key(9) }.flow().ports, None);
+        let addresses = u64::from_ne_bytes([10, 0, 0, 9, 20, 0, 0, 7]);
+        let ports = u32::from_ne_bytes([0, 0x35, 0x10, 0]);
+        let key =
+            |proto, opened| FlowKey::new(addresses, ports, proto, FlowKey::meta(IfIndex(0x102), opened));
+        let flow = key(17, true).flow();
+        assert_eq!((flow.src, flow.dst, flow.ports), (0x0a00_0009, 0x1400_0007, Some((0x35, 0x1000))));
+        assert_eq!((key(17, true).opened(), key(17, false).opened()), (true, false));
+        assert_eq!((key(1, false).ingress(), key(1, true).protocol()), (IfIndex(0x102), 1));
+        assert_eq!(key(1, false).flow().ports, None);
     }
 }

@@ -1,25 +1,26 @@
 //! Asking the long way's tables, once for a flow: where would its packets go?
 
-use std::net::IpAddr;
-
 use espalier_wire::ether::{self, EtherType};
 use espalier_wire::plane::{Mode, NextHop};
-use espalier_wire::{IfIndex, Spi};
 
+use super::IP;
 use super::flows::{Adjacency, FlowKey, Way};
-use super::{IP, LINK};
-use crate::frame::Frame;
 use crate::policy::Verdict;
-use crate::sa::{InboundRef, Outer};
+use crate::sa::Outer;
 use crate::stage::classify::{Flow, Headers};
 use crate::stage::punt::Destination;
 use crate::worker::Worker;
 
 impl Worker {
-    /// The way of a flow's packets in transit. What is told, refused or not known yet is [`Way::Long`].
+    /// Ask about a flow whose answer is in neither of its places, unless it is: where the answer then is. What is told,
+    /// refused or not known yet is [`Way::Long`].
     #[cold]
-    pub(super) fn resolve(&self, key: &FlowKey) -> Way {
-        self.way_of(key).unwrap_or(Way::Long)
+    pub(super) fn learn(&mut self, key: &FlowKey, place: u32) -> u32 {
+        if let Some(place) = self.express.flows.find(key, place) {
+            return place;
+        }
+        let way = self.way_of(key).unwrap_or(Way::Long);
+        self.express.flows.insert(*key, place, way)
     }
 
     fn way_of(&self, key: &FlowKey) -> Option<Way> {
@@ -27,8 +28,8 @@ impl Worker {
         if self.links.local.destination(&flow) != Destination::Elsewhere {
             return None;
         }
-        let mirrored = self.verdict(IfIndex(key.ingress), &flow.mirrored());
-        if !key.opened && matches!(mirrored, Verdict::Protect(_)) {
+        let mirrored = self.verdict(key.ingress(), &flow.mirrored());
+        if !key.opened() && matches!(mirrored, Verdict::Protect(_)) {
             return None;
         }
         let hop = self.links.fib.lookup(&flow)?;
@@ -59,13 +60,5 @@ impl Worker {
         let dst = self.station(hop, flow)?;
         let header = ether::header(dst, link.iface.mac, EtherType::IPV4);
         Some(Adjacency { link: header, iface: hop.iface, mtu: link.iface.mtu })
-    }
-
-    /// The SA of ESP that arrived in `frame`.
-    #[inline]
-    pub(super) fn find_sa(&self, spi: Spi, frame: &Frame) -> Option<InboundRef> {
-        let dst: [u8; 4] = *frame.bytes().get(LINK + 16..)?.first_chunk()?;
-        let table = &self.security.inbound;
-        table.find(spi, IpAddr::from(dst)).or_else(|| table.only(spi))
     }
 }

@@ -1,83 +1,247 @@
-//! Into an IPv4 tunnel: number, headers, padding. The packet does not move; all that goes before it is written once.
+//! Into an IPv4 tunnel: number, headers, padding. The packet does not move; all that goes before it is written once, word by
+//! word, and its places are known when this is compiled.
 
 use espalier_wire::esp::HEADER_LEN;
 use espalier_wire::ipv4::protocol;
-use espalier_wire::plane::DfBit;
-use espalier_wire::{Instant, ipv4};
+use espalier_wire::{IfIndex, Instant, udp};
 
-use super::flows::Adjacency;
-use super::{IP, LINK, lose_hop};
+use super::classify::{Is, part};
+use super::flows::{Adjacency, FlowCache, Way};
+use super::prepare::Rows;
+use super::{IP, LINK, NOTHING, Note, Task};
 use crate::frame::Frame;
 use crate::pipeline::Security;
 use crate::policy::PolicyRef;
-use crate::sa::Outer;
+use crate::sa::{IvSource, Outbound};
 use crate::stage::crypt::Plan;
-use crate::worker::Worker;
+use crate::stage::forward;
 
-/// Padding as RFC 4303 section 2.4 wants it.
-const PADDING: [u8; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+/// Room for link, IPv4, UDP and ESP header and the longest IV, in whole words.
+const ROOM: usize = 72;
+/// The most that follows a payload: padding, trailer, ICV.
+const BEHIND: usize = 64;
 
-impl Worker {
-    /// Make the `len` bytes of IPv4 packet behind the frame's link header ready to be sealed. `None`: the long way, and
-    /// nothing done.
-    #[inline]
+/// Padding as RFC 4303 section 2.4 wants it, and behind it the trailer of an IPv4 packet: a row for each length.
+const TRAILERS: [[u8; 18]; 16] = {
+    let mut rows = [[0; 18]; 16];
+    let mut padding = 0;
+    while padding < 16 {
+        let mut at = 0;
+        while at < padding {
+            rows[padding][at] = at as u8 + 1;
+            at += 1;
+        }
+        rows[padding][padding] = padding as u8;
+        rows[padding][padding + 1] = protocol::IPV4;
+        padding += 1;
+    }
+    rows
+};
+
+/// What packets take from elsewhere than their SA.
+struct Supplies<'a> {
+    now: Instant,
+    ingress: IfIndex,
+    ivs: &'a mut IvSource,
+    identification: &'a mut u16,
+}
+
+impl Security {
+    /// Make packets ready to be sealed, up to the first that is not to be or takes the long way: how many, and how many bytes
+    /// they came in.
     pub(super) fn prepare_seal(
         &mut self,
-        now: Instant,
-        frame: &mut Frame,
-        policy: PolicyRef,
-        adjacency: &Adjacency,
-        len: u16,
-    ) -> Option<Plan> {
-        let Security { policies, ivs, identification, .. } = &mut self.security;
-        let sa = policies.at_mut(policy)?.outbound.as_mut()?;
-        let (payload, shape) = (usize::from(len), sa.shape);
-        let before = sa.template.before_spi();
+        (now, ingress): (Instant, IfIndex),
+        flows: &FlowCache,
+        rows: &mut Rows<'_>,
+    ) -> (usize, u64) {
+        let Self { policies, ivs, identification, .. } = self;
+        let mut supplies = Supplies { now, ingress, ivs, identification };
+        let (mut from, mut bytes) = (0, 0);
+        while let Some(look) = rows.looks.get(from).filter(|look| look.is == Is::Seal) {
+            let policy = PolicyRef::of_part(look.extra);
+            let sa = policies.at_mut(policy).and_then(|policy| policy.outbound.as_mut());
+            let (Some(sa), Some(Way::Seal(_, way))) = (sa, flows.answer(look.place)) else { break };
+            let wrap = match (sa.template.udp_len() > 0, sa.shape.iv_len) {
+                (false, 8) => wrap::<0, 8>,
+                (false, 16) => wrap::<0, 16>,
+                (false, 0) => wrap::<0, 0>,
+                (true, 8) => wrap::<{ udp::HEADER_LEN }, 8>,
+                (true, 16) => wrap::<{ udp::HEADER_LEN }, 16>,
+                (true, 0) => wrap::<{ udp::HEADER_LEN }, 0>,
+                _ => break,
+            };
+            let (to, came) = wrap((sa, way, policy), &mut supplies, rows, from);
+            if to == from {
+                break;
+            }
+            (from, bytes) = (to, bytes + came);
+        }
+        (from, bytes)
+    }
+}
+
+/// Write N bytes of a larger row.
+#[inline(always)]
+fn put<const N: usize, const M: usize>(row: &mut [u8; M], at: usize, bytes: [u8; N]) {
+    if let Some(place) = row.get_mut(at..at + N) {
+        place.copy_from_slice(&bytes);
+    }
+}
+
+/// Write the tunnel around packets of one flow, from the one at `from` on, with so many bytes of UDP header and IV: up to
+/// which, and how many bytes they came in. What they have in common is read before the first; number and counters are
+/// written behind the last.
+fn wrap<const UDP: usize, const IV: usize>(
+    (sa, way, policy): (&mut Outbound, &Adjacency, PolicyRef),
+    supplies: &mut Supplies<'_>,
+    rows: &mut Rows<'_>,
+    from: usize,
+) -> (usize, u64) {
+    let Supplies { now, ingress, ivs, identification } = supplies;
+    let front = IP + UDP + HEADER_LEN + IV;
+    let (at, esp_at) = (ROOM - front, (LINK + IP + UDP) as u32);
+    let (shape, spi, mtu) = (sa.shape, u64::from(sa.spi.0) << 32, u32::from(way.mtu));
+    let note = Note { task: Task::Seal, place: policy.part(), iface: way.iface, ..NOTHING };
+    let (template, sum) = sa.template.ipv4();
+    let ttl_and_protocol = u64::from(u16::from_be_bytes(*part::<8, 2, 28>(template)));
+    let addresses = *part::<12, 8, 28>(template);
+    let fixed = front as u32 + 2 + u32::from(shape.icv_len);
+    let budget = sa.budget(*now);
+    let (mut seq, mut spent, mut came, mut id) = (budget.seq, 0, 0, **identification);
+    let looks = rows.looks.get(from..).unwrap_or_default();
+    let frames = rows.frames.get_mut(from..).unwrap_or_default().iter_mut().zip(looks);
+    let plans = rows.plans.get_mut(from..).unwrap_or_default().iter_mut();
+    let notes = rows.notes.get_mut(from..).unwrap_or_default().iter_mut();
+    let flow = looks.first().map_or(u32::MAX, |look| look.place);
+    for (((frame, look), plan), kept) in frames.zip(plans).zip(notes) {
+        let payload = u32::from(look.len);
         // The block is a power of two, so this is what is missing to its next multiple.
-        let padding = (payload + 2).wrapping_neg() & shape.mask;
-        let front = before + HEADER_LEN + shape.iv_len;
-        let back = padding + 2 + shape.icv_len;
-        let total = front + payload + back;
-        let fits = total <= usize::from(adjacency.mtu) && sa.is_quiet(now);
-        if !fits || !frame.grow_around(front, LINK + payload, back) {
-            return None;
+        let padding = (payload + 2).wrapping_neg() & u32::from(shape.mask & 15);
+        let total = fixed + payload + padding;
+        let other = look.place != flow || look.is != Is::Seal;
+        if other || seq >= budget.seq_end || spent >= budget.bytes || total > mtu {
+            break;
         }
-        let seq = sa.take_quiet_number();
-        sa.last_sent = now;
-        sa.counters.packets += 1;
-        sa.counters.bytes += payload as u64;
-        let (head, rest) = frame.bytes_mut().split_at_mut_checked(LINK + front)?;
-        let (packet, end) = rest.split_at_mut_checked(payload)?;
-        let inner = packet.first_chunk_mut::<IP>()?;
-        lose_hop(inner);
-        let df = match sa.df_bit {
-            DfBit::Copy => u16::from_be_bytes([inner[6], inner[7]]) & ipv4::DF != 0,
-            DfBit::Set => true,
-            DfBit::Clear => false,
-        };
-        *identification = identification.wrapping_add(1);
-        let outer = Outer { traffic_class: inner[1], df, identification: *identification };
-        *head.first_chunk_mut()? = adjacency.link;
-        let outer_ip = head.get_mut(LINK..)?;
-        sa.template.write_sized(outer_ip, outer, total);
-        let (esp, iv) = outer_ip.get_mut(before..)?.split_at_mut_checked(HEADER_LEN)?;
-        *esp.first_chunk_mut()? = (u64::from(sa.spi.0) << 32 | seq & 0xffff_ffff).to_be_bytes();
+        let Some(behind) = frame.row_mut::<BEHIND>(LINK as u32 + payload) else { break };
+        // What is too much lies where the ICV will be, or behind the packet.
+        put(behind, 0, TRAILERS[padding as usize]);
+        let Some(row) = frame.before_mut::<{ ROOM + IP }>(LINK as u32, ROOM as u32) else { break };
+        id = id.wrapping_add(1);
+        let (class, flags) = (row[ROOM + 1], (row[ROOM + 6] & shape.keep_flags) | shape.set_flags);
+        let hop = lose_hop(*part::<{ ROOM + 8 }, 4, { ROOM + IP }>(row));
+        put(row, ROOM + 8, hop);
+        put(row, at - LINK, way.link);
+        put(row, at, [0x45, class]);
+        let (words, check) = outer([class, flags], total, id, (sum, ttl_and_protocol));
+        put(row, at + 2, words);
+        put(row, at + 10, check);
+        put(row, at + 12, addresses);
+        if UDP > 0 {
+            put(row, at + IP, with_length(template, total));
+        }
+        put(row, at + IP + UDP, (spi | seq & 0xffff_ffff).to_be_bytes());
         if shape.random_iv {
-            ivs.fill(iv);
-        } else if let Some(iv) = iv.first_chunk_mut() {
-            *iv = seq.to_be_bytes();
+            ivs.fill(&mut row[ROOM - IV..ROOM]);
+        } else if IV == 8 {
+            put(row, ROOM - 8, seq.to_be_bytes());
         }
-        // Where there is room for a whole row of padding, what is too much lies where the ICV will be.
-        match end.first_chunk_mut() {
-            Some(row) => *row = PADDING,
-            None => end.get_mut(..padding)?.copy_from_slice(PADDING.get(..padding)?),
+        came += u64::from(frame.lie((LINK as u32, ROOM as u32), (at - LINK) as u32, LINK as u32 + total));
+        frame.meta.ingress = *ingress;
+        let len = total - (IP + UDP) as u32;
+        *plan = Plan { at: esp_at, len, seq_hi: (seq >> 32) as u32, done: false };
+        *kept = note;
+        (seq, spent) = (seq + 1, spent + u64::from(payload));
+    }
+    **identification = id;
+    let packets = seq - budget.seq;
+    sa.spend(packets, spent);
+    // Only what is silent behind a NAT is asked when it last sent (RFC 3948).
+    if UDP > 0 && packets > 0 {
+        sa.last_sent = *now;
+    }
+    (from + packets as usize, came)
+}
+
+/// Of an outer header the words from the length to the protocol, and the checksum: by the sum of what is always the same.
+#[inline(always)]
+fn outer(
+    [class, flags]: [u8; 2],
+    total: u32,
+    id: u16,
+    (sum, ttl_and_protocol): (u16, u64),
+) -> ([u8; 8], [u8; 2]) {
+    let sum = u32::from(sum) + u32::from(class) + total + u32::from(id) + (u32::from(flags) << 8);
+    let words = u64::from(total) << 48 | u64::from(id) << 32 | u64::from(flags) << 24 | ttl_and_protocol;
+    (words.to_be_bytes(), (!fold(sum)).to_be_bytes())
+}
+
+/// The UDP header; its checksum is 0 over IPv4 (RFC 3948 section 2.1).
+#[inline(always)]
+fn with_length(template: &[u8; IP + udp::HEADER_LEN], total: u32) -> [u8; 8] {
+    let ports = u64::from(u32::from_be_bytes(*part::<IP, 4, { IP + udp::HEADER_LEN }>(template)));
+    (ports << 32 | u64::from(total - IP as u32) << 16).to_be_bytes()
+}
+
+/// The ones' complement sum of a sum of few words.
+#[inline(always)]
+fn fold(sum: u32) -> u16 {
+    let sum = (sum & 0xffff) + (sum >> 16);
+    (sum + (sum >> 16)) as u16
+}
+
+/// TTL, protocol and checksum with one less of the TTL, which is more than one. The checksum follows by RFC 1624, where the
+/// old word and its complement cancel each other out: it grows by 0x0100. Its bytes swapped (RFC 1071 section 2) that is 1,
+/// and the carry from its first byte falls into its second.
+#[inline(always)]
+pub(super) fn lose_hop(bytes: [u8; 4]) -> [u8; 4] {
+    const LAST: u32 = 0xfffe << 16;
+    let word = u32::from_le_bytes(bytes) - 1;
+    if word < LAST {
+        return (word + (1 << 16)).to_le_bytes();
+    }
+    // Past the end and round: ones' complement has two zeros, and this is the one that is sent.
+    let sum = if word >> 16 == 0xfffe { 0 } else { 1 };
+    (word & 0xffff | sum << 16).to_le_bytes()
+}
+
+/// A hop less, another link header before the packet of `len` bytes at the frame's byte `at`; the frame then holds nothing
+/// else. `false`: too long for the link, and nothing done.
+#[inline(always)]
+pub(super) fn leave_clear(frame: &mut Frame, at: u32, adjacency: &Adjacency, len: u16) -> bool {
+    let begin = at.wrapping_sub(LINK as u32);
+    if len > adjacency.mtu || !frame.reframe(begin, 0, LINK as u32 + u32::from(len)) {
+        return false;
+    }
+    if let Some(row) = frame.row_mut::<{ LINK + IP }>(0) {
+        put(row, 0, adjacency.link);
+        let hop = lose_hop(*part::<{ LINK + 8 }, 4, { LINK + IP }>(row));
+        put(row, LINK + 8, hop);
+    }
+    forward::pad(frame);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use espalier_wire::checksum;
+
+    use super::*;
+
+    #[test]
+    fn a_hop_less_is_what_rfc_1624_makes_of_it() {
+        for sum in 0..=u16::MAX {
+            for ttl in [2, 64, 255] {
+                let ([hi, lo], proto) = (sum.to_be_bytes(), 17);
+                let (before, after) =
+                    (u16::from_be_bytes([ttl, proto]), u16::from_be_bytes([ttl - 1, proto]));
+                let [new_hi, new_lo] = checksum::update(sum, before, after).to_be_bytes();
+                assert_eq!(
+                    lose_hop([ttl, proto, hi, lo]),
+                    [ttl - 1, proto, new_hi, new_lo],
+                    "{sum:04x} {ttl}"
+                );
+            }
         }
-        *end.get_mut(padding..)?.first_chunk_mut()? = [padding as u8, protocol::IPV4];
-        Some(Plan {
-            at: (LINK + before) as u32,
-            len: (total - before) as u32,
-            seq_hi: (seq >> 32) as u32,
-            done: false,
-        })
     }
 }

@@ -244,6 +244,22 @@ proptest! {
     }
 }
 
+/// What is under way was prepared by what held before the command, and goes by it. The helper is gone: the owner does its part.
+#[test]
+fn a_command_waits_for_what_is_under_way_and_the_next_call_puts_it_out() {
+    let ((mut owner, helpers), (mut alone, _)) = (sealer(1, 2), sealer(0, 1));
+    let (mut out, mut out_alone) = (Output::default(), Output::default());
+    owner.receive(Instant::ZERO, INSIDE, &mut numbered(1..5), &mut out);
+    alone.receive(Instant::ZERO, INSIDE, &mut numbered(1..5), &mut out_alone);
+    assert_eq!((owner.held(), out.transmit.len()), (4, 0));
+    drop(helpers);
+    owner.command(Instant::ZERO, Command::DropOutbound { policy: POLICY, spi: sa(1).spi }).unwrap();
+    assert_eq!((owner.held(), owner.next_deadline()), (4, Some(Instant::ZERO)));
+    owner.tick(Instant::ZERO, &mut out);
+    assert_eq!(owner.held(), 0);
+    assert_eq!(sent_bytes(&mut out), sent_bytes(&mut out_alone));
+}
+
 #[test]
 fn helpers_on_their_own_threads_change_nothing() {
     let (mut alone, _) = sealer(0, 1);

@@ -3,11 +3,19 @@
 /// Fetch the cache line that `value` begins in.
 #[inline(always)]
 pub fn prefetch<T>(value: &T) {
+    prefetch_lines::<1, T>(value);
+}
+
+/// Fetch N cache lines from where `value` begins on, without a look at what is in them.
+#[inline(always)]
+pub fn prefetch_lines<const N: usize, T>(value: &T) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch of any address is sound, and this one is a reference's.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
+    for line in 0..N {
+        // SAFETY: a prefetch of any address is sound: it reads nothing and never faults.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast::<i8>().wrapping_add(line * 64));
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = value;

@@ -1,5 +1,5 @@
-//! A bounded ring between cores: lock-free, for one or many on either side. What moves through it is a batch, so that
-//! its cost is divided by the packets in one (`espalier cores` measures it as the hop).
+//! A bounded ring between cores: lock-free, for many on either side. What moves through it is a batch, so that its cost is
+//! divided by the packets in one. Between one core and one other [`spsc`](super::spsc()) costs less.
 
 use std::sync::Arc;
 

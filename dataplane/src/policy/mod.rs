@@ -10,7 +10,7 @@ use espalier_wire::plane::{Notice, PolicyId, Unprotected};
 use espalier_wire::{Cause, IfIndex};
 
 use crate::frame::Frame;
-use crate::mem::prefetch;
+use crate::mem::prefetch_lines;
 use crate::sa::Outbound;
 use crate::stage::classify::Headers;
 
@@ -21,6 +21,16 @@ pub struct PolicyRef(u32);
 impl PolicyRef {
     /// No policy's.
     pub const NONE: Self = Self(u32::MAX);
+
+    /// The same as a number …
+    pub(crate) const fn part(self) -> u32 {
+        self.0
+    }
+
+    /// … and back.
+    pub(crate) const fn of_part(part: u32) -> Self {
+        Self(part)
+    }
 }
 
 /// One policy: its outbound SA, or what is done without.
@@ -83,6 +93,7 @@ impl Policies {
     }
 
     /// The policy at a place.
+    #[inline(always)]
     pub fn at(&self, place: PolicyRef) -> Option<&Policy> {
         self.all.get(place.0 as usize)
     }
@@ -91,16 +102,12 @@ impl Policies {
     #[inline]
     pub fn fetch(&self, place: PolicyRef) {
         if let Some(policy) = self.all.get(place.0 as usize) {
-            prefetch(policy);
-            if let Some(sa) = &policy.outbound {
-                prefetch(&sa.template);
-                prefetch(&sa.counters);
-                prefetch(&sa.life);
-            }
+            prefetch_lines::<2, _>(&policy.outbound);
         }
     }
 
     /// The policy at a place, to change it.
+    #[inline(always)]
     pub fn at_mut(&mut self, place: PolicyRef) -> Option<&mut Policy> {
         self.all.get_mut(place.0 as usize)
     }

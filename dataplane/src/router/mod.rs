@@ -42,6 +42,7 @@ impl Worker {
 
     /// Send complete Ethernet frames of the control plane (ARP, HSRP from its virtual address) out of an interface.
     pub fn originate_link(&mut self, iface: IfIndex, batch: &mut Batch, out: &mut Output) {
+        self.put_early(out);
         for frame in batch.drain(..) {
             match self.links.up(iface) {
                 Some(link) => {
@@ -64,7 +65,8 @@ impl Worker {
 
     /// When [`Worker::tick`] next has something to do; `None`: not before something comes in.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let at_once = (!self.released.is_empty() || !self.gave_up.is_empty()).then_some(Instant::ZERO);
+        let waits = !self.released.is_empty() || !self.gave_up.is_empty() || self.express.is_early();
+        let at_once = waits.then_some(Instant::ZERO);
         let (sas, fragments) = (self.lifetimes.next(), self.security.reassembly.deadline());
         [at_once, sas, fragments, self.links.awaited.deadline()].into_iter().flatten().min()
     }

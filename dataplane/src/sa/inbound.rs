@@ -1,4 +1,6 @@
 //! An inbound SA: its window, what it may carry, what it counts.
+//!
+//! What opening a packet touches stands in its first two cache lines.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,40 +8,44 @@ use std::sync::Arc;
 use espalier_wire::plane::{Direction, Mode, PolicyId, SaCounters, SaSpec};
 use espalier_wire::{Cause, Instant, Spi, Transform};
 
-use super::{Life, Reached, SaError, Shape, WINDOW_MAX, Window};
+use super::{Life, Meter, Reached, SaError, Shape, WINDOW_MAX, Window};
 use crate::crypto::{Choice, Key};
 use crate::policy::Matcher;
 
 /// What opens the packets that carry its SPI.
+#[repr(C, align(64))]
 pub struct Inbound {
-    /// Ours.
-    pub spi: Spi,
-    /// Our outer address: a part of what identifies the SA.
-    pub dst: IpAddr,
-    /// The policy it serves.
-    pub policy: PolicyId,
-    /// The engine's key.
-    pub key: Arc<Key>,
-    /// Cipher and integrity, with every length.
-    pub transform: Transform,
-    /// What the transform asks of a packet's lengths.
-    pub shape: Shape,
-    /// Tunnel or transport.
-    pub mode: Mode,
-    /// Extended sequence numbers.
-    pub esn: bool,
     /// The sequence numbers seen.
     pub window: Window,
-    /// What may be inside.
-    pub selector: Option<Matcher>,
+    /// Which of the SAs it is that were ever in its place.
+    pub(super) generation: u32,
+    /// What a packet's lengths become.
+    pub shape: Shape,
+    /// Extended sequence numbers.
+    pub esn: bool,
     /// The UDP port its packets come to, where a NAT is on the way.
     pub udp_port: Option<u16>,
-    /// What it did.
-    pub counters: SaCounters,
-    /// Its limits.
-    pub life: Life,
+    /// What it did, and when there is something to tell.
+    pub meter: Meter,
+    /// The engine's key.
+    pub key: Arc<Key>,
+    /// Our outer address: a part of what identifies the SA.
+    pub dst: IpAddr,
+    /// Ours.
+    pub spi: Spi,
+    /// The policy it serves.
+    pub policy: PolicyId,
+    /// Cipher and integrity, with every length.
+    pub transform: Transform,
+    /// Tunnel or transport.
+    pub mode: Mode,
     /// Its end was told.
     pub told_over: bool,
+    /// What may be inside.
+    pub selector: Option<Matcher>,
+    /// Its limits.
+    pub life: Life,
+    lost: SaCounters,
 }
 
 impl Inbound {
@@ -59,42 +65,63 @@ impl Inbound {
         }
         let (key, auth_key) = (spec.key.bytes(), spec.auth_key.bytes());
         let key = engine.key(spec.transform, Direction::Inbound, key, auth_key, spec.esn)?;
+        let (life, meter) = Life::new(now, spec.lifetime);
         Ok(Self {
+            generation: 0,
             spi: spec.spi,
             dst: spec.dst,
             policy,
             key: Arc::new(key),
             transform: spec.transform,
-            shape: Shape::of(spec.transform),
+            shape: Shape::of(spec),
             mode: spec.mode,
             esn: spec.esn,
             window: Window::new(spec.replay_window),
             selector: spec.selector.as_ref().map(Matcher::new),
             udp_port: spec.udp_encap.map(|ports| ports.dst),
-            counters: SaCounters::default(),
-            life: Life::new(now, spec.lifetime),
+            meter,
+            lost: SaCounters::default(),
+            life,
             told_over: false,
         })
     }
 
     /// Whether a packet at `now` would find nothing to tell of the lifetime.
-    #[inline]
+    #[inline(always)]
     pub fn is_quiet(&self, now: Instant) -> bool {
-        self.life.is_quiet(now, self.counters.bytes)
+        self.meter.is_quiet(now)
     }
 
     /// Look at the lifetime before a packet.
     pub fn look(&mut self, now: Instant) -> Reached {
-        self.life.look(now, self.counters.bytes)
+        self.life.look(now, &mut self.meter)
     }
 
     /// Count a packet lost to `cause` here.
     pub fn lost(&mut self, cause: Cause) -> Cause {
         match cause {
-            Cause::Integrity => self.counters.integrity += 1,
-            Cause::Replay => self.counters.replay += 1,
-            _ => self.counters.other += 1,
+            Cause::Integrity => self.lost.integrity += 1,
+            Cause::Replay => self.lost.replay += 1,
+            _ => self.lost.other += 1,
         }
         cause
+    }
+
+    /// What it did.
+    pub fn counters(&self) -> SaCounters {
+        SaCounters { packets: self.meter.packets, bytes: self.meter.bytes, ..self.lost }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use super::*;
+
+    #[test]
+    fn what_a_packet_touches_is_in_two_lines() {
+        assert_eq!((offset_of!(Inbound, window), offset_of!(Inbound, meter)), (0, 64));
+        assert!(offset_of!(Inbound, dst) + size_of::<IpAddr>() <= 128);
     }
 }

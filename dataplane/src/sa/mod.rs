@@ -13,7 +13,7 @@ mod window;
 
 pub use inbound::Inbound;
 pub use iv::IvSource;
-pub use lifetime::{Life, Reached};
+pub use lifetime::{Life, Meter, Reached};
 pub use outbound::Outbound;
 pub use shape::Shape;
 pub use table::{InboundRef, SaTable};

@@ -1,47 +1,54 @@
 //! An outbound SA: its next sequence number, its outer header, what it counts.
+//!
+//! What sealing a packet touches stands in its first two cache lines.
 
 use std::sync::Arc;
 
 use espalier_wire::plane::{DfBit, Direction, Expiry, Fragmentation, Mode, PolicyId, SaCounters, SaSpec};
 use espalier_wire::{Cause, Instant, Spi, Transform};
 
-use super::{Life, Reached, SaError, Shape, Template};
+use super::{Life, Meter, Reached, SaError, Shape, Template};
 use crate::crypto::{Choice, Key};
 
 /// What seals a policy's packets.
+#[repr(C, align(64))]
 pub struct Outbound {
-    /// The peer's SPI.
-    pub spi: Spi,
-    /// The policy it serves.
-    pub policy: PolicyId,
-    /// The engine's key.
-    pub key: Arc<Key>,
-    /// Cipher and integrity, with every length.
-    pub transform: Transform,
-    /// What the transform asks of a packet's lengths.
-    pub shape: Shape,
-    /// Tunnel or transport.
-    pub mode: Mode,
     /// The outer headers; transport mode uses only the UDP part.
     pub template: Template,
+    /// The peer's SPI.
+    pub spi: Spi,
+    /// The engine's key.
+    pub key: Arc<Key>,
+    /// What it did, and when there is something to tell.
+    pub meter: Meter,
+    next_seq: u64,
+    /// Numbers below have nothing to tell: they are neither the last nor those at which to warn.
+    quiet_seq: u64,
+    /// What a packet's lengths and flags become.
+    pub shape: Shape,
+    /// Bytes of outer packet that the path takes.
+    pub mtu: Option<u16>,
+    /// When it last sent something.
+    pub last_sent: Instant,
+    last_seq: u64,
+    /// When to tell that nine tenths are used; past the last once told.
+    warn_seq: u64,
+    /// The policy it serves.
+    pub policy: PolicyId,
+    /// Cipher and integrity, with every length.
+    pub transform: Transform,
+    /// Tunnel or transport.
+    pub mode: Mode,
     /// What the outer DF bit becomes.
     pub df_bit: DfBit,
     /// Fragment before or after encryption.
     pub fragmentation: Fragmentation,
-    /// Bytes of outer packet that the path takes.
-    pub mtu: Option<u16>,
-    /// What it did.
-    pub counters: SaCounters,
-    /// Its limits.
-    pub life: Life,
-    /// When it last sent something.
-    pub last_sent: Instant,
     /// Its end was told.
     pub told_over: bool,
-    next_seq: u64,
-    last_seq: u64,
-    /// When to tell that nine tenths are used; past the last once told.
-    warn_seq: u64,
+    /// Its limits.
+    pub life: Life,
+    /// Packets lost here.
+    pub lost: u64,
 }
 
 /// A sequence number, and what taking it made known.
@@ -51,6 +58,17 @@ pub struct Numbered {
     pub seq: u64,
     /// Something the control plane should hear.
     pub expiry: Option<Expiry>,
+}
+
+/// What an SA's packets may take before there is something to tell.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    /// The next sequence number, …
+    pub(crate) seq: u64,
+    /// … and the first that is not to be taken.
+    pub(crate) seq_end: u64,
+    /// A packet may be taken while those before it have fewer bytes.
+    pub(crate) bytes: u64,
 }
 
 impl Outbound {
@@ -73,24 +91,28 @@ impl Outbound {
         let (key, auth_key) = (spec.key.bytes(), spec.auth_key.bytes());
         let key = engine.key(spec.transform, Direction::Outbound, key, auth_key, spec.esn)?;
         let last_seq = if spec.esn { u64::MAX } else { u64::from(u32::MAX) };
+        let (life, meter) = Life::new(now, spec.lifetime);
+        let warn_seq = last_seq / 10 * 9;
         Ok(Self {
             spi: spec.spi,
             policy,
             key: Arc::new(key),
             transform: spec.transform,
-            shape: Shape::of(spec.transform),
+            shape: Shape::of(spec),
             mode: spec.mode,
             template,
             df_bit: spec.df_bit,
             fragmentation: spec.fragmentation,
             mtu: spec.mtu,
-            counters: SaCounters::default(),
-            life: Life::new(now, spec.lifetime),
+            meter,
+            lost: 0,
+            life,
             last_sent: now,
             told_over: false,
             next_seq: 1,
+            quiet_seq: warn_seq.min(last_seq),
             last_seq,
-            warn_seq: last_seq / 10 * 9,
+            warn_seq,
         })
     }
 
@@ -107,27 +129,34 @@ impl Outbound {
         let warn = seq >= self.warn_seq;
         if warn {
             self.warn_seq = u64::MAX;
+            self.quiet_seq = self.last_seq;
         }
         Ok(Numbered { seq, expiry: warn.then_some(Expiry::Sequence) })
     }
 
-    /// Whether a packet at `now` would take its number with nothing to tell.
-    #[inline]
-    pub fn is_quiet(&self, now: Instant) -> bool {
-        self.life.is_quiet(now, self.counters.bytes) && self.next_seq < self.warn_seq.min(self.last_seq)
+    /// What packets at `now` may take with nothing to tell.
+    #[inline(always)]
+    pub(crate) fn budget(&self, now: Instant) -> Budget {
+        Budget { seq: self.next_seq, seq_end: self.quiet_seq, bytes: self.meter.quiet_bytes(now) }
     }
 
-    /// Take the next sequence number of an SA that [is quiet](Self::is_quiet).
-    #[inline]
-    pub(crate) fn take_quiet_number(&mut self) -> u64 {
-        let seq = self.next_seq;
-        self.next_seq = seq.saturating_add(1);
-        seq
+    /// So many packets were sealed by the budget, with so many bytes in them.
+    #[inline(always)]
+    pub(crate) fn spend(&mut self, packets: u64, bytes: u64) {
+        self.next_seq += packets;
+        self.meter.packets += packets;
+        self.meter.bytes += bytes;
     }
 
     /// Look at the lifetime before a packet.
     pub fn look(&mut self, now: Instant) -> Reached {
-        self.life.look(now, self.counters.bytes)
+        self.life.look(now, &mut self.meter)
+    }
+
+    /// What it did.
+    pub fn counters(&self) -> SaCounters {
+        let (packets, bytes) = (self.meter.packets, self.meter.bytes);
+        SaCounters { packets, bytes, other: self.lost, ..SaCounters::default() }
     }
 
     /// Bytes of outer packet that `payload` bytes become, headers of the tunnel included (transport mode: without the
@@ -171,6 +200,14 @@ mod tests {
         let mut extended = testing::outbound(&SaSpec { esn: true, ..testing::spec(1) });
         extended.resume_at(u64::from(u32::MAX) + 1);
         assert_eq!(extended.number().map(|n| n.seq), Ok(1 << 32));
+    }
+
+    #[test]
+    fn what_a_packet_touches_is_in_two_lines() {
+        use std::mem::offset_of;
+        assert_eq!((offset_of!(Outbound, template), offset_of!(Outbound, meter)), (0, 64));
+        assert!(offset_of!(Outbound, shape) + size_of::<Shape>() <= 128);
+        assert!(offset_of!(Outbound, mtu) + size_of::<Option<u16>>() <= 128, "tells whether there is an SA");
     }
 
     #[test]

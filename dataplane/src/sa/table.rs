@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use espalier_wire::Spi;
 
 use super::Inbound;
-use crate::mem::prefetch;
+use crate::mem::{prefetch, prefetch_lines};
 
 /// A place in the slab, and who was in it: a slot that was given to another SA since is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,18 +42,15 @@ struct Entry {
 
 const EMPTY: Entry = Entry { spi: 0, slot: 0 };
 
-struct Slot {
-    generation: u32,
-    sa: Option<Inbound>,
-}
-
 /// The inbound SAs of one worker.
 #[derive(Default)]
 pub struct SaTable {
     entries: Vec<Entry>,
-    slots: Vec<Slot>,
+    slots: Vec<Option<Inbound>>,
     free: Vec<u32>,
     used: usize,
+    /// Of the SA that came last.
+    generation: u32,
 }
 
 impl SaTable {
@@ -81,10 +78,9 @@ impl SaTable {
                 return None;
             }
             if entry.spi == spi.0
-                && let Some(slot) = self.slots.get(entry.slot as usize)
-                && slot.sa.as_ref().is_some_and(|sa| sa.dst == dst)
+                && let Some(place) = self.place(entry.slot, |sa| sa.dst == dst)
             {
-                return Some(InboundRef { slot: entry.slot, generation: slot.generation });
+                return Some(place);
             }
             at = self.next(at);
         }
@@ -97,44 +93,76 @@ impl SaTable {
         while self.entries[at].spi != 0 {
             let entry = self.entries[at];
             if entry.spi == spi.0
-                && let Some(slot) = self.slots.get(entry.slot as usize)
+                && let Some(place) = self.place(entry.slot, |_| true)
+                && found.replace(place).is_some()
             {
-                let place = InboundRef { slot: entry.slot, generation: slot.generation };
-                if found.replace(place).is_some() {
-                    return None;
-                }
+                return None;
             }
             at = self.next(at);
         }
         found
     }
 
-    /// Fetch the SA at a place towards the core.
-    #[inline]
-    pub fn fetch(&self, place: InboundRef) {
-        if let Some(slot) = self.slots.get(place.slot as usize) {
-            prefetch(slot);
-            if let Some(sa) = &slot.sa {
-                prefetch(&sa.window);
-                prefetch(&sa.counters);
-            }
+    fn place(&self, slot: u32, is: impl Fn(&Inbound) -> bool) -> Option<InboundRef> {
+        let sa = self.slots.get(slot as usize)?.as_ref().filter(|sa| is(sa))?;
+        Some(InboundRef { slot, generation: sa.generation })
+    }
+
+    /// Fetch towards the core where an SPI's search begins.
+    #[inline(always)]
+    pub(crate) fn fetch_home(&self, spi: Spi) {
+        if let Some(entry) = self.home(spi.0).and_then(|home| self.entries.get(home)) {
+            prefetch(entry);
         }
     }
 
+    /// The slot of the first SA with this SPI, which is fetched towards the core; whether it is the one that is meant, its
+    /// destination tells.
+    #[inline(always)]
+    pub(crate) fn first(&self, spi: Spi) -> Option<u32> {
+        let mut at = self.home(spi.0)?;
+        loop {
+            let entry = self.entries.get(at)?;
+            if entry.spi == spi.0 && spi.0 != 0 {
+                self.fetch_slot(entry.slot);
+                return Some(entry.slot);
+            }
+            if entry.spi == 0 {
+                return None;
+            }
+            at = self.next(at);
+        }
+    }
+
+    /// Fetch towards the core what a packet touches of the SA in a slot.
+    #[inline(always)]
+    pub(crate) fn fetch_slot(&self, slot: u32) {
+        if let Some(slot) = self.slots.get(slot as usize) {
+            prefetch_lines::<2, _>(slot);
+        }
+    }
+
+    /// The SA in a slot, and its place.
+    #[inline(always)]
+    pub(crate) fn in_slot(&mut self, slot: u32) -> Option<(InboundRef, &mut Inbound)> {
+        let sa = self.slots.get_mut(slot as usize)?.as_mut()?;
+        Some((InboundRef { slot, generation: sa.generation }, sa))
+    }
+
     /// The SA at a place, unless it is gone.
+    #[inline(always)]
     pub fn at(&self, place: InboundRef) -> Option<&Inbound> {
-        let slot = self.slots.get(place.slot as usize)?;
-        if slot.generation == place.generation { slot.sa.as_ref() } else { None }
+        self.slots.get(place.slot as usize)?.as_ref().filter(|sa| sa.generation == place.generation)
     }
 
     /// As [`SaTable::at`], to change it.
+    #[inline(always)]
     pub fn at_mut(&mut self, place: InboundRef) -> Option<&mut Inbound> {
-        let slot = self.slots.get_mut(place.slot as usize)?;
-        if slot.generation == place.generation { slot.sa.as_mut() } else { None }
+        self.slots.get_mut(place.slot as usize)?.as_mut().filter(|sa| sa.generation == place.generation)
     }
 
     /// Add an SA, in place of one with the same SPI and destination.
-    pub fn insert(&mut self, sa: Inbound) -> InboundRef {
+    pub fn insert(&mut self, mut sa: Inbound) -> InboundRef {
         if let Some(old) = self.find(sa.spi, sa.dst) {
             self.remove(old);
         }
@@ -143,12 +171,12 @@ impl SaTable {
         }
         let (spi, slot) = (sa.spi.0, self.free.pop().unwrap_or(self.slots.len() as u32));
         if slot as usize == self.slots.len() {
-            self.slots.push(Slot { generation: 0, sa: None });
+            self.slots.push(None);
         }
-        let place = &mut self.slots[slot as usize];
-        place.generation = place.generation.wrapping_add(1);
-        place.sa = Some(sa);
-        let generation = place.generation;
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        sa.generation = generation;
+        self.slots[slot as usize] = Some(sa);
         self.put(Entry { spi, slot });
         self.used += 1;
         InboundRef { slot, generation }
@@ -167,7 +195,7 @@ impl SaTable {
         self.close_gap(at);
         self.used -= 1;
         self.free.push(place.slot);
-        self.slots[place.slot as usize].sa.take()
+        self.slots[place.slot as usize].take()
     }
 
     /// The SAs with this SPI, whatever their destination.
@@ -176,10 +204,8 @@ impl SaTable {
         let Some(mut at) = self.home(spi.0) else { return found };
         while self.entries[at].spi != 0 {
             let entry = self.entries[at];
-            if entry.spi == spi.0
-                && let Some(slot) = self.slots.get(entry.slot as usize)
-            {
-                found.push(InboundRef { slot: entry.slot, generation: slot.generation });
+            if entry.spi == spi.0 {
+                found.extend(self.place(entry.slot, |_| true));
             }
             at = self.next(at);
         }
@@ -188,16 +214,12 @@ impl SaTable {
 
     /// Every SA's place, in the order of the slots.
     pub fn places(&self) -> impl Iterator<Item = InboundRef> + '_ {
-        self.slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| slot.sa.is_some())
-            .map(|(at, slot)| InboundRef { slot: at as u32, generation: slot.generation })
+        (0..self.slots.len() as u32).filter_map(|slot| self.place(slot, |_| true))
     }
 
     /// Every SA.
     pub fn iter(&self) -> impl Iterator<Item = &Inbound> + '_ {
-        self.slots.iter().filter_map(|slot| slot.sa.as_ref())
+        self.slots.iter().flatten()
     }
 
     /// Where an SPI's search begins: the high bits of its product with 2^32 over the golden ratio.

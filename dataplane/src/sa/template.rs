@@ -12,12 +12,13 @@ const LEN_MAX: usize = ipv6::HEADER_LEN + udp::HEADER_LEN;
 
 /// Headers up to the SPI, with zeros where a packet has its own values.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct Template {
     bytes: [u8; LEN_MAX],
-    ip_len: u8,
-    udp: bool,
     /// The ones' complement sum of the IPv4 header as it stands here.
     sum: u16,
+    ip_len: u8,
+    udp: bool,
 }
 
 /// What of an outer header differs from packet to packet.
@@ -95,6 +96,14 @@ impl Template {
         self.ip_len() == ipv4::HEADER_LEN
     }
 
+    /// IPv4 and UDP header as they stand here, and the sum of the IPv4 header; for a template that
+    /// [is IPv4](Self::is_ipv4).
+    #[inline(always)]
+    pub(crate) fn ipv4(&self) -> (&[u8; ipv4::HEADER_LEN + udp::HEADER_LEN], u16) {
+        const { assert!(LEN_MAX >= ipv4::HEADER_LEN + udp::HEADER_LEN) };
+        (self.bytes.first_chunk().unwrap_or(&[0; ipv4::HEADER_LEN + udp::HEADER_LEN]), self.sum)
+    }
+
     /// The most bytes that the whole outer packet can have.
     pub fn packet_max(&self) -> usize {
         if self.is_ipv4() { 65_535 } else { 65_535 + ipv6::HEADER_LEN }
@@ -103,12 +112,6 @@ impl Template {
     /// Write the headers over the first [`Template::before_spi`] bytes of `packet`, which ends with the ICV.
     pub fn write(&self, packet: &mut [u8], outer: Outer) {
         let total = packet.len();
-        self.write_sized(packet, outer, total);
-    }
-
-    /// The same over the front of a packet that will have `total` bytes.
-    #[inline(always)]
-    pub fn write_sized(&self, packet: &mut [u8], outer: Outer, total: usize) {
         if let Some(header) = packet.first_chunk_mut::<{ ipv4::HEADER_LEN }>().filter(|_| self.is_ipv4()) {
             let flags = if outer.df { ipv4::DF } else { 0 };
             if let Some(own) = self.bytes.first_chunk() {
@@ -130,7 +133,7 @@ impl Template {
             header[4..6].copy_from_slice(&((total - ipv6::HEADER_LEN) as u16).to_be_bytes());
         }
         if self.udp {
-            self.write_udp_sized(packet, self.ip_len(), total);
+            self.write_udp_at(packet, self.ip_len());
         }
     }
 
@@ -139,12 +142,7 @@ impl Template {
     /// RFC 3948 section 2.1: over IPv4 the checksum is 0. Over IPv6 it is left 0 here as well, and filled in when the
     /// text is sealed (RFC 8200 section 8.1).
     pub fn write_udp_at(&self, packet: &mut [u8], at: usize) {
-        let total = packet.len();
-        self.write_udp_sized(packet, at, total);
-    }
-
-    fn write_udp_sized(&self, packet: &mut [u8], at: usize, total: usize) {
-        let len = total.saturating_sub(at) as u16;
+        let len = packet.len().saturating_sub(at) as u16;
         if let Some(header) = packet.get_mut(at..at + self.udp_len())
             && let [src_hi, src_lo, dst_hi, dst_lo, len_hi, len_lo, sum_hi, sum_lo] = header
         {

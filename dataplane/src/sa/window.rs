@@ -13,9 +13,9 @@ const WORD: u64 = 64;
 pub struct Window {
     /// The highest number committed; 0 before the first.
     top: u64,
-    size: u64,
+    size: u32,
     /// Words of the ring, less one: a power of two, so that no division is needed.
-    mask: u64,
+    mask: u32,
     /// The ring of windows up to 64, beside the rest of the SA …
     few: [u64; 2],
     /// … and of larger ones.
@@ -25,9 +25,9 @@ pub struct Window {
 impl Window {
     /// A window of `size` packets, at most [`WINDOW_MAX`] (more is taken as that); 0 checks nothing.
     pub fn new(size: u32) -> Self {
-        let size = u64::from(size.min(WINDOW_MAX));
+        let size = size.min(WINDOW_MAX);
         // A window that does not begin at a word's boundary touches one word more than it fills.
-        let words = (size + WORD - 1).div_ceil(WORD).next_power_of_two().max(2);
+        let words = (size + WORD as u32 - 1).div_ceil(WORD as u32).next_power_of_two().max(2);
         let many = if words > 2 { vec![0; words as usize].into_boxed_slice() } else { Box::default() };
         Self { top: 0, size, mask: words - 1, few: [0; 2], many }
     }
@@ -38,12 +38,13 @@ impl Window {
     }
 
     /// The whole number whose low half is `low`; `None` when it would lie before the SA's first packet.
+    #[inline]
     pub fn infer(&self, low: u32, esn: bool) -> Option<u64> {
         if !esn {
             return Some(u64::from(low));
         }
         // Without a window nothing is too old: take the number nearest to the highest.
-        let size = if self.size == 0 { 1 << 31 } else { self.size as u32 };
+        let size = if self.size == 0 { 1 << 31 } else { self.size };
         let (top_high, top_low) = (self.top >> 32, self.top as u32);
         let bottom = top_low.wrapping_sub(size - 1);
         let high = match (top_low >= size - 1, low >= bottom) {
@@ -55,18 +56,37 @@ impl Window {
     }
 
     /// Whether `seq` is new as far as the window knows.
+    #[inline]
     pub fn check(&self, seq: u64) -> bool {
         if self.size == 0 || seq > self.top {
             return true;
         }
-        if seq == 0 || self.top - seq >= self.size {
+        if seq == 0 || self.top - seq >= u64::from(self.size) {
             return false;
         }
         self.word(seq) & bit(seq) == 0
     }
 
     /// Check again (its batch may hold the same number twice) and remember an authentic `seq`. `false`: a replay.
+    #[inline(always)]
     pub fn commit(&mut self, seq: u64) -> bool {
+        if seq <= self.top || self.size == 0 {
+            return self.commit_late(seq);
+        }
+        let ahead = seq / WORD - self.top / WORD;
+        if ahead > 1 {
+            self.advance(seq);
+        }
+        self.top = seq;
+        // The next word held numbers that are too old now.
+        let kept = if ahead == 1 { 0 } else { u64::MAX };
+        let word = self.word_mut(seq);
+        *word = (*word & kept) | bit(seq);
+        true
+    }
+
+    /// The same for a number that is not the highest, or without a window.
+    fn commit_late(&mut self, seq: u64) -> bool {
         if self.size == 0 {
             self.top = self.top.max(seq);
             return true;
@@ -74,27 +94,30 @@ impl Window {
         if !self.check(seq) {
             return false;
         }
-        if seq > self.top {
-            self.advance(seq);
-        }
-        let at = (seq / WORD) & self.mask;
-        self.words_mut()[at as usize] |= bit(seq);
+        *self.word_mut(seq) |= bit(seq);
         true
     }
 
     /// Clear the words between the old highest number and the new one (RFC 6479 section 3).
+    #[cold]
     fn advance(&mut self, seq: u64) {
-        let (old, new, mask) = (self.top / WORD, seq / WORD, self.mask);
+        let (old, new, mask) = (self.top / WORD, seq / WORD, u64::from(self.mask));
         let cleared = (new - old).min(mask + 1);
         let words = self.words_mut();
         for word in new + 1 - cleared..=new {
             words[(word & mask) as usize] = 0;
         }
-        self.top = seq;
     }
 
+    #[inline(always)]
+    fn word_mut(&mut self, seq: u64) -> &mut u64 {
+        let at = ((seq / WORD) & u64::from(self.mask)) as usize;
+        if self.many.is_empty() { &mut self.few[at & 1] } else { &mut self.many[at] }
+    }
+
+    #[inline(always)]
     fn word(&self, seq: u64) -> u64 {
-        let at = ((seq / WORD) & self.mask) as usize;
+        let at = ((seq / WORD) & u64::from(self.mask)) as usize;
         if self.many.is_empty() { self.few[at & 1] } else { self.many[at] }
     }
 

@@ -104,8 +104,7 @@ pub fn finish(
     let inner = open_up(sa, frame, plan, opening);
     match inner {
         Ok(headers) => {
-            sa.counters.packets += 1;
-            sa.counters.bytes += u64::from(headers.len);
+            sa.meter.count(headers.len);
             Ok(headers)
         }
         Err(cause) => Err(sa.lost(cause)),

@@ -107,8 +107,7 @@ pub fn prepare(
     let numbered = sa.number()?;
     tell(sa, supplies, numbered.expiry);
     sa.last_sent = supplies.now;
-    sa.counters.packets += 1;
-    sa.counters.bytes += u64::from(headers.len);
+    sa.meter.count(headers.len);
     write_text_end(sa, frame, headers, &shape);
     write_front(sa, frame, headers, &shape, supplies);
     write_esp(sa, frame, numbered.seq, &shape, supplies.ivs);

@@ -20,7 +20,12 @@ pub fn sum(bytes: &[u8]) -> u16 {
 #[inline]
 pub fn is_right<const N: usize>(header: &[u8; N]) -> bool {
     let (words, _) = header.as_chunks::<4>();
-    fold(words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum()) == 0xffff
+    let sum: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
+    // The fold of a sum is 0xffff when that divides it; only nothing but zeros has the sum 0. Multiplied by the inverse of
+    // 0xffff modulo 2^64, a multiple becomes the quotient, and nothing else becomes as small.
+    const INVERSE: u64 = 0xfffe_fffe_fffe_ffff;
+    const { assert!(INVERSE.wrapping_mul(0xffff) == 1) };
+    sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff && sum != 0
 }
 
 /// The sum of two partial sums.
