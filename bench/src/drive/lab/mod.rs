@@ -259,6 +259,8 @@ impl<'a> Lab<'a> {
                 return Ok(());
             }
             while let Some(fault) = faults.next_if(|f| f.at <= now) {
+                // What was due before it, however late this thread is, goes before it.
+                traffic.offer(fault.at);
                 self.strike(fault)?;
             }
             traffic.offer(self.now());
