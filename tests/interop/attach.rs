@@ -208,7 +208,8 @@ fn captured(scratch: &Scratch) {
     let (dir, keys) = (scratch.path("out"), scratch.path("out/keys"));
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&keys), mode(&keys.join("esp_sa"))), (0o700, 0o600));
-    let wrong = "(_ws.malformed && !esp) || ip.checksum.status == \"Bad\" || udp.checksum.status == \"Bad\"";
+    // tshark takes the wrong IV of IKE messages that come again, and ICMP quotes the beginning of a packet alone.
+    let wrong = "(_ws.malformed && !esp && !isakmp && !icmp) || ip.checksum.status == \"Bad\" || (udp.checksum.status == \"Bad\" && !icmp)";
     for segment in ["outside", "inside", "remote"] {
         let capture = dir.join(format!("{segment}.pcapng"));
         assert_eq!(frames(&capture, Some(&keys), wrong), [0; 0], "{segment}");
