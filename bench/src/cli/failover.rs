@@ -257,7 +257,8 @@ fn look_on(arguments: &Arguments, scenario: &Scenario) -> Option<(View, Feed)> {
         }
         Drive::Host => {
             let mut network = Network::of(scenario, "on real interfaces");
-            for (router, program) in network.routers.iter_mut().zip(lab::players(scenario, arguments.gateways.map(Into::into).unwrap_or_default())) {
+            let gateways = arguments.gateways.map(Into::into).unwrap_or_default();
+            for (router, program) in network.routers.iter_mut().zip(lab::players(scenario, gateways)) {
                 router.foreign = program;
             }
             Some(View::screen(network, End::Interrupt, None))
