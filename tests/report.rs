@@ -36,6 +36,7 @@ fn main() {
         with(&chromium, "ten megabytes open in three seconds", large),
         with(&chromium, "every schema has a page", every_schema),
         with(&paper, "the page prints", printed),
+        with(&chromium, "captures explained are a page", captures_explained),
         with(&terminal, "a run on a terminal ends by naming its page", names_its_page),
         with(&None, "series and lanes add up", series_and_lanes),
         with(&None, "terminals of 80 and 200 columns", snapshots),
@@ -265,6 +266,53 @@ fn large() -> Result<(), Failed> {
     let (found, errors) = probed(&scratch, &page, probe)?;
     require(errors.is_empty(), format!("console: {errors:?}"))?;
     require(found["ms"].as_f64().is_some_and(|ms| ms < 3000.0), format!("opened after {} ms", found["ms"]))
+}
+
+/// The captures of a simulated failover, explained: the page opens, zooms, and says what its JSON says.
+fn captures_explained() -> Result<(), Failed> {
+    let scratch = Scratch::new();
+    let path = |name: &str| scratch.path(name).display().to_string();
+    let run = espalier(&["--json", "--out", &path("run")]);
+    require(run.status.success(), String::from_utf8_lossy(&run.stderr))?;
+    let (outside, inside) = (path("run/outside.pcapng"), path("run/inside.pcapng"));
+    let told = espalier(&["explain", &outside, &inside, "--json", "--out", &path("told")]);
+    require(told.status.success(), String::from_utf8_lossy(&told.stderr))?;
+    let json = String::from_utf8(told.stdout)?;
+    require(std::fs::read_to_string(scratch.path("told/report.json"))? == json, "another report.json")?;
+    let story: Value = serde_json::from_str(&json)?;
+    let list = |name: &str| story[name].as_array().cloned().unwrap_or_default();
+    let sum = |all: &[Value], name: &str| all.iter().filter_map(|v| v[name].as_u64()).sum::<u64>();
+    let series: Vec<Value> =
+        list("flows").iter().flat_map(|f| f["series"].as_array().cloned()).flatten().collect();
+    for (bins, of_sas) in [("delivered", "packets"), ("lost", "missing")] {
+        let binned: u64 = series
+            .iter()
+            .flat_map(|s| s[bins].as_array().cloned())
+            .flatten()
+            .filter_map(|n| n.as_u64())
+            .sum();
+        require(binned == sum(&list("sas"), of_sas), format!("{binned} {bins} in bins"))?;
+    }
+    let probe = "const live=document.querySelector('svg.timeline.live');const before=live.dataset.shown;\
+                 [...document.querySelectorAll('#time .tools button')].find(b=>b.textContent==='+').click();\
+                 return {spans:live.querySelectorAll('.span').length,zoomed:before!==live.dataset.shown,\
+                 silences:document.querySelectorAll('[id^=outage-]').length,text:document.body.textContent}";
+    let (found, errors) = probed(&scratch, &scratch.path("told/report.html"), probe)?;
+    require(errors.is_empty(), format!("{errors:?}"))?;
+    let spans: usize = list("lanes").iter().filter_map(|l| l["spans"].as_array()).map(Vec::len).sum();
+    require(spans > 20 && found["spans"].as_u64() == Some(spans as u64), format!("{spans} spans: {found}"))?;
+    require(found["zoomed"] == true, "it does not zoom")?;
+    require(found["silences"].as_u64() == Some(list("gaps").len() as u64), "silences")?;
+    let text = found["text"].as_str().unwrap_or_default();
+    for words in ["fell silent for", "HSRP group 1", "SAs to 172.16.172.69", "IKE with", "OSPF hears", "0x"] {
+        require(text.contains(words), format!("the page does not say {words}"))?;
+    }
+    // Nor may numbers that no capture has stop the page from being made.
+    for strange in ["0.0", "-1.0", "1e308"] {
+        let text = json.replace("\"from_s\": ", &format!("\"from_s\": {strange}, \"was_s\": "));
+        page(&scratch, &text.replace("\"bin_s\": ", &format!("\"bin_s\": {strange}, \"was\": ")));
+    }
+    Ok(())
 }
 
 fn every_schema() -> Result<(), Failed> {

@@ -7,9 +7,12 @@ pub mod conformance;
 pub mod frr;
 pub mod hsrp_lan;
 pub mod ike_wire;
+pub mod mutate;
 pub mod namespaces;
 pub mod network;
 pub mod ospf_wire;
+pub mod pluto;
+pub mod sites;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,10 +1,12 @@
 //! `espalier attach` and `--drive host` on this machine: what they refuse, what they say, how they end; and the reference
 //! network with real parts, its outages beside those of virtual time.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output, Stdio};
 
+use espalier_tests::attached::frames;
 use espalier_tests::namespaces::{Net, Space, no_namespaces};
-use espalier_tests::{Scratch, charon, frr, peers_are_required};
+use espalier_tests::{Scratch, charon, frr, missing, peers_are_required};
 use libtest_mimic::{Arguments, Trial};
 use serde_json::Value;
 
@@ -28,12 +30,19 @@ fn main() {
         Trial::test(format!("{name}{why}"), run).with_ignored_flag(absent.is_some() && !peers_are_required())
     };
     let all = || no_namespaces().or_else(frr::missing).or_else(charon::missing);
+    let stack = || all().or_else(|| missing(&["keepalived", "--version"]));
     let trials = vec![
         trial("what cannot be attached is refused in one line", no_namespaces(), refusals),
         trial("without rights it says so", no_namespaces(), no_rights),
         trial("it runs for a time and reports; SIGINT ends it in order", no_namespaces(), ends),
         trial("checksums and segments that a kernel leaves open", no_namespaces(), offloads),
         trial("the reference network with FRR and strongSwan, as predicted", all(), network),
+        trial(
+            "the same network and traffic with keepalived, strongSwan and FRR as its gateways",
+            stack(),
+            others,
+        ),
+        trial("--keys and --gateways are for --drive host alone", None, host_alone),
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -171,26 +180,86 @@ fn offloads() {
     );
 }
 
-fn network() {
+/// Run the scenario for real; its report. Nothing of it stays behind.
+fn live(words: &[&str]) -> Value {
     let mut command = Command::new(PROGRAM);
-    command
-        .args(["failover", SCENARIO, "--drive", "host", "--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let child = command.spawn().unwrap();
+    command.args(["failover", SCENARIO, "--drive", "host", "--json"]).args(words);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let ours = format!("espalier{}-", child.id());
     let done = child.wait_with_output().unwrap();
     let left = Command::new("ip").args(["netns", "list"]).output().unwrap();
     assert!(!String::from_utf8_lossy(&left.stdout).contains(&ours), "namespaces stay behind");
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(done.status.success(), "{said}");
-    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert_eq!((report["clock"].as_str(), report.get("digest")), (Some("real"), None));
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+/// All traffic gets through again, once and unchanged.
+fn recovered(report: &Value) {
     for flow in report["flows"].as_array().unwrap() {
         assert_eq!(flow["recovered"], true, "{flow:#}");
         assert_eq!((flow["duplicated"].as_u64(), flow["corrupted"].as_u64()), (Some(0), Some(0)));
         assert!(flow["delivered"].as_u64() > Some(0));
     }
+}
+
+/// The captures of a live run: every segment's, sound, and the protected one opened by the keys that were asked for.
+fn captured(scratch: &Scratch) {
+    let (dir, keys) = (scratch.path("out"), scratch.path("out/keys"));
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&keys), mode(&keys.join("esp_sa"))), (0o700, 0o600));
+    // tshark takes the wrong IV of IKE messages that come again, and ICMP quotes the beginning of a packet alone.
+    let wrong = "(_ws.malformed && !esp && !isakmp && !icmp) || ip.checksum.status == \"Bad\" || (udp.checksum.status == \"Bad\" && !icmp)";
+    for segment in ["outside", "inside", "remote"] {
+        let capture = dir.join(format!("{segment}.pcapng"));
+        assert_eq!(frames(&capture, Some(&keys), wrong), [0; 0], "{segment}");
+        assert!(frames(&capture, Some(&keys), "ip").len() > 1000, "{segment}");
+    }
+    let outside = |filter: &str| frames(&dir.join("outside.pcapng"), Some(&keys), filter).len();
+    let (sealed, opened) = (outside("esp"), outside("esp && (udp || icmp)"));
+    assert!(sealed > 1000 && opened == sealed && outside("esp.icv_bad == 1") == 0, "{opened} of {sealed}");
+    assert!(outside("isakmp.flag_e == 1 && isakmp.hash") > 0);
+    assert_eq!(outside("frame.comment contains \"shutdown 7204VXR-1\""), 2, "both faults are told");
+    let page = std::fs::read_to_string(dir.join("report.html")).unwrap();
+    assert!(page.contains("measured on real interfaces"));
+}
+
+fn others() {
+    let scratch = Scratch::new();
+    let out = scratch.path("out").display().to_string();
+    let report = live(&["--gateways", "keepalived", "--out", &out]);
+    recovered(&report);
+    assert!(!scratch.path("out/keys").exists(), "nobody asked for keys");
+    let compared = report["prediction"].as_array().unwrap();
+    for c in compared.iter().filter(|c| c["kind"] == "failover") {
+        // VRRP: three advertisements of 1 s and a skew, less what had passed of the first.
+        let took = c["measured_tbm_s"].as_f64().unwrap();
+        assert!((2.4..6.0).contains(&took), "{c:#}");
+    }
+    let told = Command::new(PROGRAM).arg("explain").arg(scratch.path("out/outside.pcapng")).output().unwrap();
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("172.16.172.54 is master") && told.contains("takeover"), "{told}");
+}
+
+fn host_alone() {
+    for words in [&["--keys"][..], &["--gateways", "keepalived"], &["--drive", "pinned", "--keys"]] {
+        let done = Command::new(PROGRAM).args(["failover", "--no-report"]).args(words).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.code() == Some(2) && said.contains("is for --drive host"), "{words:?}: {said}");
+    }
+    for words in [&["--keys"][..], &["--keys", "--out", "/nowhere", "--gateways", "keepalived"]] {
+        let mut command = Command::new(PROGRAM);
+        let done = command.args(["failover", "--drive", "host", "--no-report"]).args(words).output().unwrap();
+        assert_eq!(done.status.code(), Some(2), "{words:?}");
+    }
+}
+
+fn network() {
+    let scratch = Scratch::new();
+    let report = live(&["--keys", "--out", &scratch.path("out").display().to_string()]);
+    captured(&scratch);
+    assert_eq!((report["clock"].as_str(), report.get("digest")), (Some("real"), None));
+    recovered(&report);
     let compared = report["prediction"].as_array().unwrap();
     let failover = compared.iter().filter(|c| c["kind"] == "failover");
     assert_eq!(failover.clone().count(), 3, "{compared:#?}");

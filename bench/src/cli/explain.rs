@@ -1,11 +1,13 @@
 //! `espalier explain`: the story that captures of a failover tell.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Failure, print};
+use super::{Failure, print, report};
 use crate::explain;
 use crate::report::explain::{document, text};
+use crate::report::html::{self, Source};
+use crate::report::json;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -15,6 +17,9 @@ pub(super) struct Arguments {
     /// Print it as JSON
     #[arg(long)]
     json: bool,
+    /// Where report.json and report.html go
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -23,9 +28,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for cut in &story.cut {
         let _ = writeln!(std::io::stderr(), "warning: {cut}");
     }
-    if !arguments.json {
-        return print(&text(&story));
+    let json = json::text(&document(&story)).map_err(|e| Failure::Check(e.to_string()))?;
+    if let Some(dir) = &arguments.out {
+        keep(dir, &json, &arguments.captures)?;
     }
-    let json = serde_json::to_string_pretty(&document(&story)).map_err(|e| Failure::Check(e.to_string()))?;
-    print(&(json + "\n"))
+    if arguments.json {
+        return print(&json);
+    }
+    print(&text(&story))?;
+    match &arguments.out {
+        Some(dir) => print(&format!("\nThe page: {}\n", dir.join("report.html").display())),
+        None => Ok(()),
+    }
+}
+
+/// The JSON and its page, which is called by the captures' names.
+fn keep(dir: &Path, json: &str, captures: &[PathBuf]) -> Result<(), Failure> {
+    std::fs::create_dir_all(dir).map_err(|e| Failure::Input(format!("{}: {e}", dir.display())))?;
+    let stem = |p: &PathBuf| p.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = captures.iter().map(stem).collect::<Vec<_>>().join(", ");
+    let source = Source { file: "report.json".to_owned(), name, text: json.to_owned() };
+    let page = html::page(&[source]).map_err(|m| Failure::Check(m.to_string()))?;
+    report::write(&dir.join("report.json"), json)?;
+    report::write(&dir.join("report.html"), &page)
 }

@@ -21,7 +21,7 @@ use crate::measure::recording::Recording;
 use crate::report::document::{Answer, Document, SCHEMA};
 use crate::report::html;
 use crate::report::json;
-use crate::report::prediction;
+use crate::report::prediction::{self, Compared};
 use crate::report::require::Requirement;
 use crate::report::seeds::Runs;
 use crate::report::text;
@@ -39,6 +39,27 @@ enum Drive {
     /// Real interfaces in network namespaces of this machine, with FRR and strongSwan as the other routers; as root,
     /// as long as the scenario lasts
     Host,
+}
+
+/// What the gateways of `--drive host` are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Gateways {
+    /// Routers of ours
+    Espalier,
+    /// keepalived (VRRP), strongSwan and FRR; who becomes master begins IKE at once
+    Keepalived,
+    /// The same, but who becomes master waits for the peer's dead-peer detection
+    KeepalivedWaiting,
+}
+
+impl From<Gateways> for lab::Gateways {
+    fn from(gateways: Gateways) -> Self {
+        match gateways {
+            Gateways::Espalier => Self::Espalier,
+            Gateways::Keepalived => Self::Keepalived,
+            Gateways::KeepalivedWaiting => Self::KeepalivedWaiting,
+        }
+    }
 }
 
 /// The same by the clock's name.
@@ -76,9 +97,15 @@ pub(super) struct Arguments {
     /// Change the scenario: traffic.NAME.rate=1kpps, segment.NAME.loss=0.01, config.ROUTER.INTERFACE="IOS line"
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Where report.json, report.html, SEGMENT.pcapng and keys/ go [default on a terminal: results/local/SCENARIO-SEED]
+    /// Where report.json, report.html, SEGMENT.pcapng and keys/ go [default on a terminal: results/local/SCENARIO-SEED, or -host]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// With --drive host, write keys/ too: whoever reads them reads the traffic. Other drives always do
+    #[arg(long)]
+    keys: bool,
+    /// With --drive host, what the gateways are made of [default: espalier]
+    #[arg(long)]
+    gateways: Option<Gateways>,
     /// JSON on standard output, and nothing else there
     #[arg(long)]
     json: bool,
@@ -116,6 +143,8 @@ impl Arguments {
             pcap: self.pcap.or(before.pcap),
             set: join(before.set, self.set),
             out: self.out.or(before.out),
+            keys: self.keys || before.keys,
+            gateways: self.gateways.or(before.gateways),
             json: self.json || before.json,
             live: self.live || before.live,
             show: join(before.show, self.show),
@@ -145,6 +174,8 @@ impl Arguments {
             pcap,
             set,
             out,
+            keys,
+            gateways,
             json,
             live,
             show,
@@ -155,9 +186,11 @@ impl Arguments {
         let options =
             drive.is_none() && clock.is_none() && ring.is_none() && seed.is_none() && seeds.is_none();
         let lists = set.is_empty() && show.is_empty() && debug.is_empty() && require.is_empty();
+        let host = !keys && gateways.is_none();
         scenario.is_none()
             && options
             && lists
+            && host
             && pcap.is_none()
             && out.is_none()
             && !(*json || *live || *no_report)
@@ -180,6 +213,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     let drive = arguments.drive();
+    for (given, option) in [(arguments.keys, "--keys"), (arguments.gateways.is_some(), "--gateways")] {
+        if given && drive != Drive::Host {
+            return Err(Failure::Input(format!("{option} is for --drive host")));
+        }
+    }
     if arguments.live {
         if drive == Drive::Simulated {
             let why = "--live is for --drive pinned and host: virtual time is over before anybody looks";
@@ -215,7 +253,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         all.extend(more(&scenario, n - 1)?);
     }
     let runs = arguments.seeds.map(|_| Runs::of(&all));
-    finish(arguments, &recording, &all, runs, out.as_deref(), &requirements)
+    let more = More { runs, prediction: None, keys: true };
+    finish(arguments, &recording, &all, more, out.as_deref(), &requirements)
 }
 
 /// Whoever looks on while it runs: a screen, a bar, or nobody.
@@ -230,7 +269,8 @@ fn look_on(arguments: &Arguments, scenario: &Scenario) -> Option<(View, Feed)> {
         }
         Drive::Host => {
             let mut network = Network::of(scenario, "on real interfaces");
-            for (router, program) in network.routers.iter_mut().zip(lab::players(scenario)) {
+            let gateways = arguments.gateways.map(Into::into).unwrap_or_default();
+            for (router, program) in network.routers.iter_mut().zip(lab::players(scenario, gateways)) {
                 router.foreign = program;
             }
             Some(View::screen(network, End::Interrupt, None))
@@ -240,46 +280,47 @@ fn look_on(arguments: &Arguments, scenario: &Scenario) -> Option<(View, Feed)> {
 
 /// The same scenario in virtual time and for real, one beside the other.
 fn real(arguments: &Arguments, scenario: &Scenario, requirements: &[Requirement]) -> Result<(), Failure> {
+    let gateways = arguments.gateways.unwrap_or(Gateways::Espalier);
     let unfit = [
-        (arguments.seeds.is_some(), "--seeds"),
-        (!arguments.show.is_empty(), "--show"),
-        (arguments.out.is_some(), "--out"),
+        (arguments.seeds.is_some(), "--drive host does not know --seeds"),
+        (!arguments.show.is_empty(), "--drive host does not know --show"),
+        (arguments.keys && gateways != Gateways::Espalier, "--keys: only gateways of ours tell their keys"),
     ];
-    if let Some((_, option)) = unfit.iter().find(|(given, _)| *given) {
-        return Err(Failure::Input(format!("--drive host does not know {option}")));
+    if let Some((_, why)) = unfit.iter().find(|(given, _)| *given) {
+        return Err(Failure::Input((*why).to_owned()));
+    }
+    let out = folder(arguments, scenario)?;
+    if arguments.keys && out.is_none() {
+        return Err(Failure::Input("--keys wants --out DIR".to_owned()));
     }
     let input = |e: &dyn std::fmt::Display| Failure::Input(e.to_string());
     let predicted = simulated::run(scenario, Options::default()).map_err(|e| input(&e))?;
     let predicted = Figures::of(&predicted);
     let (view, feed) = look_on(arguments, scenario).unzip();
-    let recording = lab::run(scenario, feed);
+    let options = lab::Options { gateways: gateways.into(), out: out.as_deref(), keys: arguments.keys, feed };
+    let recording = lab::run(scenario, options);
     drop(view);
     let recording = recording.map_err(|e| input(&e))?;
     let figures = Figures::of(&recording);
-    let compared = prediction::compare(&predicted, &figures);
-    debug(arguments, &recording)?;
-    if arguments.json {
-        let manifest = Manifest::here(recording.clock, None);
-        let (shows, runs, prediction) = (Vec::new(), None, Some(compared));
-        let schedule = None;
-        let document =
-            Document { schema: SCHEMA, figures: &figures, shows, runs, prediction, schedule, manifest };
-        let json = serde_json::to_string_pretty(&document).map_err(|e| Failure::Check(e.to_string()))?;
-        print(&(json + "\n"))?;
-    } else if !arguments.no_report {
-        let style = super::style();
-        print(&text::run(&recording, &figures, style))?;
-        print(&format!("\n{}", prediction::text(&compared)))?;
-    }
-    figures.check().map_err(Failure::Check)?;
-    requirements.iter().try_for_each(|r| r.check(&figures)).map_err(Failure::Check)
+    let prediction = Some(prediction::compare(&predicted, &figures));
+    let more = More { prediction, keys: arguments.keys, ..More::default() };
+    finish(arguments, &recording, &[figures], more, out.as_deref(), requirements)
+}
+
+/// What a report has besides the figures of its run.
+#[derive(Default)]
+struct More {
+    runs: Option<Runs>,
+    prediction: Option<Vec<Compared>>,
+    /// Whether keys are written.
+    keys: bool,
 }
 
 fn finish(
     arguments: &Arguments,
     recording: &Recording,
     all: &[Figures],
-    runs: Option<Runs>,
+    more: More,
     out: Option<&Path>,
     requirements: &[Requirement],
 ) -> Result<(), Failure> {
@@ -293,35 +334,21 @@ fn finish(
         let style = super::style();
         if !arguments.no_report {
             print(&text::run(recording, figures, style))?;
-            if let Some(runs) = &runs {
+            if let Some(runs) = &more.runs {
                 print(&format!("\n{}", text::runs(runs, style)))?;
+            }
+            if let Some(compared) = &more.prediction {
+                print(&format!("\n{}", prediction::text(compared)))?;
             }
         }
     }
-    let manifest = Manifest::here(recording.clock, Some(recording.seed));
-    let (prediction, schedule) = (None, recording.schedule.as_ref());
+    let seed = (recording.clock == "virtual" || recording.schedule.is_some()).then_some(recording.seed);
+    let manifest = Manifest::here(recording.clock, seed);
+    let (runs, prediction, schedule) = (more.runs, more.prediction, recording.schedule.as_ref());
     let document = Document { schema: SCHEMA, figures, shows, runs, prediction, schedule, manifest };
     let json = json::text(&document).map_err(|e| Failure::Check(e.to_string()))?;
     if let Some(dir) = out {
-        keep(dir, &json, recording)?;
-        let page = dir.join("report.html");
-        if !arguments.no_report {
-            let source = html::Source {
-                file: "report.json".to_owned(),
-                name: figures.scenario.clone(),
-                text: json.clone(),
-            };
-            let html = html::page(&[source]).map_err(|m| Failure::Check(m.to_string()))?;
-            report::write(&page, &html)?;
-        }
-        if !arguments.json {
-            let beside = "report.json, a pcapng of each segment, keys/ to open them with";
-            print(&if arguments.no_report {
-                format!("Everything is in {}: {beside}.\n", dir.display())
-            } else {
-                format!("Beside the page: {beside}.\nThe page: {}\n", page.display())
-            })?;
-        }
+        files(arguments, dir, &json, recording, more.keys)?;
     }
     if arguments.json {
         print(&json)?;
@@ -333,6 +360,34 @@ fn finish(
         }
     }
     Ok(())
+}
+
+/// Report, page and keys; the captures are there already.
+fn files(
+    arguments: &Arguments,
+    dir: &Path,
+    json: &str,
+    recording: &Recording,
+    keys: bool,
+) -> Result<(), Failure> {
+    keep(dir, json, recording, keys)?;
+    let page = dir.join("report.html");
+    if !arguments.no_report {
+        let (name, text) = (recording.scenario.clone(), json.to_owned());
+        let source = html::Source { file: "report.json".to_owned(), name, text };
+        let html = html::page(&[source]).map_err(|m| Failure::Check(m.to_string()))?;
+        report::write(&page, &html)?;
+    }
+    if arguments.json {
+        return Ok(());
+    }
+    let opened = if keys { ", keys/ to open them with" } else { "" };
+    let beside = format!("report.json, a pcapng of each segment{opened}");
+    print(&if arguments.no_report {
+        format!("Everything is in {}: {beside}.\n", dir.display())
+    } else {
+        format!("Beside the page: {beside}.\nThe page: {}\n", page.display())
+    })
 }
 
 fn read(texts: &[String]) -> Result<Vec<Requirement>, Failure> {
@@ -357,16 +412,21 @@ fn show(text: &str) -> Result<(Instant, String, String, Exec), Failure> {
 
 /// Where the files go, made if need be.
 fn folder(arguments: &Arguments, scenario: &Scenario) -> Result<Option<PathBuf>, Failure> {
-    let own = || super::local().join(format!("{}-{}", scenario.name, scenario.seed));
+    // A run on real interfaces has no seed.
+    let seed = || scenario.seed.to_string();
+    let run = if arguments.drive() == Drive::Host { "host".to_owned() } else { seed() };
+    let own = || super::local().join(format!("{}-{run}", scenario.name));
     let wanted = !arguments.json && !arguments.no_report && std::io::stdout().is_terminal();
     let Some(dir) = arguments.out.clone().or_else(|| wanted.then(own)) else { return Ok(None) };
     std::fs::create_dir_all(&dir).map_err(|e| Failure::Input(format!("{}: {e}", dir.display())))?;
     Ok(Some(dir))
 }
 
-fn keep(dir: &Path, json: &str, recording: &Recording) -> Result<(), Failure> {
+fn keep(dir: &Path, json: &str, recording: &Recording, keys: bool) -> Result<(), Failure> {
     let failed = |e: std::io::Error| Failure::Input(format!("{}: {e}", dir.display()));
-    wireshark::write_keys(&dir.join("keys"), &recording.sas, &recording.ike_keys).map_err(failed)?;
+    if keys {
+        wireshark::write_keys(&dir.join("keys"), &recording.sas, &recording.ike_keys).map_err(failed)?;
+    }
     let mut file = Staged::create(&dir.join("report.json")).map_err(failed)?;
     file.write_all(json.as_bytes()).map_err(failed)?;
     file.persist().map_err(failed)

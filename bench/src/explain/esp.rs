@@ -5,14 +5,23 @@ use std::net::Ipv4Addr;
 
 use espalier_wire::{Duration, Instant};
 
+use super::lanes::{Key, Said};
 use super::{Event, Sa};
+use crate::measure::series::Stretch;
 
 /// Silence shorter than this is nobody's outage.
 const SHORTEST: Duration = Duration::from_ms(500);
 /// Nor is one shorter than this many of the direction's usual intervals.
 const INTERVALS: u64 = 10;
 
-type Direction = (Ipv4Addr, Ipv4Addr);
+/// A page draws a direction with about as many bins.
+const BINS: u64 = 1500;
+/// Bins are made of such cells: packets seen and missing are counted in these while it is not known how long it all lasts.
+const CELL: Duration = Duration::from_ms(10);
+/// What is missing of a longer stretch than this many cells is counted at its end.
+const SPREAD: u64 = 100_000;
+
+pub(super) type Direction = (Ipv4Addr, Ipv4Addr);
 
 #[derive(Debug)]
 struct Seen {
@@ -45,8 +54,38 @@ struct Pace {
     /// Time between packets, silences left out.
     busy: Duration,
     silences: Vec<Silence>,
+    /// Sequence numbers passed over, by when.
+    missing: Vec<(Instant, Instant, u32)>,
+    /// By cell: seen, missing.
+    cells: BTreeMap<u64, (u32, u32)>,
     capture: usize,
 }
+
+const fn cell(at: Instant) -> u64 {
+    at.as_ns() / CELL.as_ns()
+}
+
+impl Pace {
+    /// So many sequence numbers were passed over since the last packet: evenly, as far as anybody can say.
+    fn passed_over(&mut self, at: Instant, missing: u32) {
+        if self.missing.len() < MOST {
+            self.missing.push((self.last, at, missing));
+        }
+        let (from, to) = (cell(self.last).min(cell(at)), cell(at));
+        let from = if to - from > SPREAD { to } else { from };
+        let (cells, missing) = (to - from + 1, u64::from(missing));
+        for n in 0..cells {
+            let share = missing * (n + 1) / cells - missing * n / cells;
+            if share > 0 {
+                let lost = &mut self.cells.entry(from + n).or_default().1;
+                *lost = lost.saturating_add(u32::try_from(share).unwrap_or(u32::MAX));
+            }
+        }
+    }
+}
+
+/// Stretches of lost packets told of a direction at most.
+const MOST: usize = 1000;
 
 /// All ESP of some captures.
 #[derive(Debug, Default)]
@@ -88,6 +127,8 @@ impl Flows {
             packets: 0,
             busy: Duration::ZERO,
             silences: Vec::new(),
+            missing: Vec::new(),
+            cells: BTreeMap::new(),
             capture,
         };
         let pace = self.directions.entry(direction).or_insert_with(fresh);
@@ -95,15 +136,68 @@ impl Flows {
             return;
         }
         let span = at - pace.last;
+        let same = pace.spi == spi && pace.packets > 0;
+        let missing = same.then(|| sequence.saturating_sub(pace.sequence).saturating_sub(1));
         if span >= SHORTEST {
-            let missing = (pace.spi == spi).then(|| sequence.saturating_sub(pace.sequence).saturating_sub(1));
             let (from, spis) = (pace.last, (pace.spi, spi));
             pace.silences.push(Silence { from, to: at, spis, missing });
         } else {
             pace.busy = pace.busy + span;
         }
+        if let Some(missing) = missing.filter(|n| *n > 0) {
+            pace.passed_over(at, missing);
+        }
+        pace.cells.entry(cell(at)).or_default().0 += 1;
         pace.packets += 1;
         (pace.last, pace.spi, pace.sequence) = (pace.last.max(at), spi, sequence);
+    }
+
+    /// What there was of each SA and what was not, as lanes.
+    pub(super) fn said(&self) -> Vec<Said> {
+        let key = |src, machine, dst| Key { node: src, machine, name: format!("to {dst}") };
+        let mut all = Vec::new();
+        let mut say = |at, key: Key, slot: &str, state: Option<String>| {
+            all.push(Said { at, key, slot: slot.to_owned(), state });
+        };
+        for (((src, dst), spi), seen) in &self.sas {
+            let (key, name) = (key(*src, "sa", dst), format!("0x{spi:08x}"));
+            say(seen.first, key.clone(), &name, Some(name.clone()));
+            let pace = self.directions.get(&(*src, *dst));
+            let own = pace.into_iter().flat_map(|p| &p.silences).filter(|s| s.spis == (*spi, *spi));
+            for silence in own.take(MOST) {
+                say(silence.from, key.clone(), &name, None);
+                say(silence.to, key.clone(), &name, Some(name.clone()));
+            }
+            say(seen.last, key, &name, None);
+        }
+        for ((src, dst), pace) in &self.directions {
+            for (from, to, n) in &pace.missing {
+                let (key, slot) = (key(*src, "missing", dst), from.as_ns().to_string());
+                say(*from, key.clone(), &slot, Some(format!("{n} missing")));
+                say(*to, key, &slot, None);
+            }
+        }
+        all
+    }
+
+    /// Each direction's packets over time, seen and missing, from `start` to `end`.
+    pub(super) fn series(&self, start: Instant, end: Instant) -> Vec<(Direction, Stretch)> {
+        let cells = cell(end).saturating_sub(cell(start)) + 1;
+        let width = cells.div_ceil(BINS).max(1);
+        let bins = usize::try_from(cells.div_ceil(width)).unwrap_or_default();
+        let of = |(direction, pace): (&Direction, &Pace)| {
+            let (mut delivered, mut lost) = (vec![0_u32; bins], vec![0_u32; bins]);
+            for (at, (seen, missing)) in &pace.cells {
+                let bin = usize::try_from(at.saturating_sub(cell(start)) / width).unwrap_or_default();
+                if let (Some(d), Some(l)) = (delivered.get_mut(bin), lost.get_mut(bin)) {
+                    *d = d.saturating_add(*seen);
+                    *l = l.saturating_add(*missing);
+                }
+            }
+            let bin_s = CELL.times(width).as_s();
+            (*direction, Stretch { from_s: 0.0, bin_s, delivered, lost })
+        };
+        self.directions.iter().map(of).collect()
     }
 
     /// First and last packets.

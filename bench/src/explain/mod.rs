@@ -5,6 +5,7 @@
 
 mod esp;
 mod gap;
+mod lanes;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,8 @@ use serde::Serialize;
 
 use crate::capture::link::locate;
 use crate::capture::{LinkType, OpenError, Packet, Reader};
+use crate::measure::lanes::Lane;
+use crate::measure::series::Stretch;
 use esp::Flows;
 pub use gap::{Gap, Part};
 use talk::Talk;
@@ -98,6 +101,10 @@ pub struct Story {
     pub sas: Vec<Sa>,
     /// Silences of a direction that spoke before and after.
     pub gaps: Vec<Gap>,
+    /// Each direction's packets over time.
+    pub flows: Vec<((Ipv4Addr, Ipv4Addr), Stretch)>,
+    /// What each speaker said of itself.
+    pub lanes: Vec<Lane>,
     /// Captures that end in the middle, with why.
     pub cut: Vec<String>,
 }
@@ -117,7 +124,7 @@ pub fn read(paths: &[impl AsRef<Path>]) -> Result<Story, (String, OpenError)> {
 
 /// The story of these captures, by name, of one network.
 pub fn told(captures: Vec<(String, Reader)>) -> Story {
-    let (mut story, mut flows) = (Story::default(), Flows::default());
+    let (mut story, mut flows, mut said) = (Story::default(), Flows::default(), Vec::new());
     for (name, mut reader) in captures {
         let (mut packet, mut talk) = (Packet::default(), Talk::default());
         flows.next_capture();
@@ -137,9 +144,11 @@ pub fn told(captures: Vec<(String, Reader)>) -> Story {
                 look(link, &packet, &mut talk, &mut flows);
             }
         }
-        story.events.extend(talk.end());
+        let (events, states) = talk.end();
+        story.events.extend(events);
+        said.extend(states);
     }
-    story.close(flows);
+    story.close(flows, said);
     story
 }
 
@@ -150,7 +159,7 @@ impl Story {
         self.end = Some(self.end.map_or(at, |e| e.max(at)));
     }
 
-    fn close(&mut self, flows: Flows) {
+    fn close(&mut self, flows: Flows, mut said: Vec<lanes::Said>) {
         let start = self.start.unwrap_or(Instant::ZERO);
         self.events.extend(flows.events());
         self.events.sort_by(|a, b| (a.at, &a.text).cmp(&(b.at, &b.text)));
@@ -165,6 +174,9 @@ impl Story {
         self.events = kept;
         self.gaps = gap::gaps(&flows, &self.events);
         self.sas = flows.sas(start);
+        self.flows = flows.series(start, self.end.unwrap_or(start));
+        said.extend(flows.said());
+        self.lanes = lanes::lanes(said, start);
     }
 }
 

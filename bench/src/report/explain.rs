@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use crate::explain::{self, Part, Sa, Story};
 use crate::manifest::Manifest;
+use crate::measure::lanes::Lane;
+use crate::measure::series::Stretch;
 
 /// The name of this JSON.
 pub const SCHEMA: &str = "espalier.explain/1";
@@ -28,6 +30,10 @@ pub struct Document {
     pub sas: Vec<Sa>,
     /// Silences of a direction of ESP.
     pub gaps: Vec<Gap>,
+    /// Each direction of ESP over time.
+    pub flows: Vec<Flow>,
+    /// What each speaker said of itself: a state stands from the message that says it to the last one that does.
+    pub lanes: Vec<Lane>,
     /// Captures that end in the middle.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cut: Vec<String>,
@@ -42,6 +48,17 @@ pub struct Event {
     pub t_s: f64,
     pub source: &'static str,
     pub text: String,
+}
+
+/// One direction's packets over time. Of what is missing nobody knows when it was sent: it is spread over the time
+/// between the packets around it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[allow(missing_docs, reason = "names say it")]
+pub struct Flow {
+    pub src: Ipv4Addr,
+    pub dst: Ipv4Addr,
+    /// `delivered` are packets that were seen, `lost` sequence numbers that were passed over.
+    pub series: Vec<Stretch>,
 }
 
 /// A silence of one direction.
@@ -80,6 +97,11 @@ pub fn document(story: &Story) -> Document {
         missing: g.missing,
         parts: g.parts.clone(),
     };
+    let flow = |((src, dst), stretch): &((Ipv4Addr, Ipv4Addr), Stretch)| Flow {
+        src: *src,
+        dst: *dst,
+        series: vec![stretch.clone()],
+    };
     Document {
         schema: SCHEMA,
         packets: story.packets,
@@ -87,6 +109,8 @@ pub fn document(story: &Story) -> Document {
         events: story.events.iter().map(event).collect(),
         sas: story.sas.clone(),
         gaps: story.gaps.iter().map(gap).collect(),
+        flows: story.flows.iter().map(flow).collect(),
+        lanes: story.lanes.clone(),
         cut: story.cut.clone(),
         manifest: Manifest::here("captured", None),
     }

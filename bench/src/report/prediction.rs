@@ -63,7 +63,8 @@ pub fn text(all: &[Compared]) -> String {
     );
     for c in all {
         let side = |tbm: Option<f64>, lost: u64| {
-            let tbm = tbm.map_or_else(|| "-".to_owned(), |s| format!("{s:.3} s"));
+            let none = if lost > 0 { "never back" } else { "-" };
+            let tbm = tbm.map_or_else(|| none.to_owned(), |s| format!("{s:.3} s"));
             format!("{tbm:>12} {lost:>9}")
         };
         let (predicted, measured) =

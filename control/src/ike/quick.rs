@@ -64,6 +64,7 @@ pub(super) const fn quick_mode(state: QuickMode, input: QuickInput) -> QuickStep
 #[derive(Debug)]
 pub(super) struct Quick {
     pub(super) state: QuickMode,
+    pub(super) begun: Instant,
     pub(super) policy: PolicyId,
     /// Our inbound SPI.
     pub(super) spi: Spi,
@@ -203,7 +204,9 @@ impl Ike {
         let state = QuickMode::OfferSent;
         let nonces = nonce;
         let (received, conn, purge) = (Vec::new(), None, None);
-        let new = Quick { state, policy, spi, nonces, pair, iv, sent: Some(sent), received, conn, purge };
+        let begun = cx.now;
+        let new =
+            Quick { state, begun, policy, spi, nonces, pair, iv, sent: Some(sent), received, conn, purge };
         quick.insert((id, message_id), new);
     }
 

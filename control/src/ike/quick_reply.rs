@@ -142,7 +142,9 @@ impl Ike {
         let nonces = [asked.nonce.as_slice(), &ours].concat();
         let (state, received) = (QuickMode::AnswerSent, r.message.to_vec());
         let (pair, conn, purge) = (None, None, None);
-        let new = Quick { state, policy, spi, nonces, pair, iv, sent: Some(sent), received, conn, purge };
+        let begun = cx.now;
+        let new =
+            Quick { state, begun, policy, spi, nonces, pair, iv, sent: Some(sent), received, conn, purge };
         quick.insert((id, message_id), new);
         self.send_answer(cx, (id, message_id), &agreed, shared.as_ref());
         Ok(())

@@ -52,14 +52,22 @@ impl Ike {
     }
 
     fn fire_quick(&mut self, cx: &mut Cx<'_>, key: (ConnectionId, u32)) {
-        let Self { env, quick, phase1, .. } = self;
+        let Self { env, quick, phase1, pairs, .. } = self;
         let (Some(q), Some(p)) = (quick.get_mut(&key), phase1.get(&key.0)) else { return };
         if q.purge.is_some_and(|at| at <= cx.now) {
             quick.remove(&key);
             return;
         }
+        let since = |p: &super::Pair| p.policy == q.policy && p.outbound_up && p.created >= q.begun;
+        let overtaken = q.state == QuickMode::OfferSent && pairs.values().any(since);
         match env.again(cx.now, &mut q.sent) {
             Again::NotYet => {}
+            // The peer, who had an offer of its own under way, ignored ours: what ours was for stands by now. Said again,
+            // it would make a second pair, under an ISAKMP SA that the peer may be about to drop with all that it made.
+            Again::Send(_) if overtaken => {
+                quick.remove(&key);
+                cx.isakmp(key.0, Isakmp::DeletingNode { message_id: key.1 });
+            }
             Again::Send(message) => {
                 cx.isakmp(key.0, Isakmp::Retransmitting { message_id: key.1 });
                 p.trace_sending(cx);

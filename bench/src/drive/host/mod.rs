@@ -7,7 +7,7 @@
 
 pub mod console;
 mod gateway;
-mod offload;
+pub(super) mod offload;
 mod port;
 pub(crate) mod socket;
 

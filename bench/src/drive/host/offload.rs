@@ -18,7 +18,7 @@ const FIN_PSH: u8 = 0x09;
 const CWR: u8 = 0x80;
 
 /// Give `each` the frame, or the frames, that it stands for. `false`: it stands for several, of a kind not known here.
-pub(super) fn complete(frame: &[u8], how: &Offload, mut each: impl FnMut(&[u8])) -> bool {
+pub(crate) fn complete(frame: &[u8], how: &Offload, mut each: impl FnMut(&[u8])) -> bool {
     match how.segments {
         None => {
             match how.checksum {

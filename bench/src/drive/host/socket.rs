@@ -22,7 +22,7 @@ const QUEUE: c_int = 4 << 20;
 
 /// How the sender's kernel left a frame unfinished (`struct virtio_net_hdr`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Offload {
+pub(crate) struct Offload {
     /// The checksum from this byte on is missing, and goes that many bytes further.
     pub(super) checksum: Option<(usize, usize)>,
     /// Kind (`VIRTIO_NET_HDR_GSO_*`) and bytes of payload of each segment, when the frame is several in one.
@@ -34,8 +34,8 @@ pub(super) struct Offload {
 /// What the kernel says of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "names say it")]
-pub(super) struct Status {
-    pub(super) index: c_int,
+pub(crate) struct Status {
+    pub(crate) index: c_int,
     pub(super) mac: Mac,
     pub(super) mtu: usize,
     pub(super) ethernet: bool,
@@ -85,7 +85,7 @@ fn ask(fd: &OwnedFd, name: &str, request: libc::c_ulong) -> io::Result<libc::ifr
 ///
 /// # Errors
 /// There is none of that name.
-pub(super) fn status(name: &str) -> io::Result<Status> {
+pub(crate) fn status(name: &str) -> io::Result<Status> {
     let fd = socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
     let (index, mtu) = (ask(&fd, name, libc::SIOCGIFINDEX)?, ask(&fd, name, libc::SIOCGIFMTU)?);
     let (flags, link) = (ask(&fd, name, libc::SIOCGIFFLAGS)?, ask(&fd, name, libc::SIOCGIFHWADDR)?);
@@ -108,7 +108,7 @@ pub(super) fn status(name: &str) -> io::Result<Status> {
 }
 
 /// Received frames, and the memory they are received into.
-pub(super) struct Received {
+pub(crate) struct Received {
     bytes: Vec<u8>,
     offloads: [[u8; OFFLOAD]; BATCH],
     found: Vec<(usize, Offload)>,
@@ -116,13 +116,13 @@ pub(super) struct Received {
 
 impl Received {
     /// Memory for a batch.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let found = Vec::with_capacity(BATCH);
         Self { bytes: vec![0; BATCH * SLOT], offloads: [[0; OFFLOAD]; BATCH], found }
     }
 
     /// The frames of the last batch.
-    pub(super) fn frames(&self) -> impl Iterator<Item = (&[u8], Offload)> {
+    pub(crate) fn frames(&self) -> impl Iterator<Item = (&[u8], Offload)> {
         let slots = self.bytes.chunks_exact(SLOT);
         slots.zip(&self.found).map(|(slot, (len, offload))| (slot.get(..*len).unwrap_or_default(), *offload))
     }
@@ -135,14 +135,14 @@ impl Default for Received {
 }
 
 /// A raw socket on one interface: every frame that arrives there, whomever it is for, and none that leaves.
-pub(super) struct PacketSocket(OwnedFd);
+pub(crate) struct PacketSocket(OwnedFd);
 
 impl PacketSocket {
     /// Open it on the interface with that index.
     ///
     /// # Errors
     /// No right to (CAP_NET_RAW), or no such interface.
-    pub(super) fn open(index: c_int) -> io::Result<Self> {
+    pub(crate) fn open(index: c_int) -> io::Result<Self> {
         // Protocol 0 takes nothing in: until it is bound, the socket would hear every interface.
         let fd = socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
         for option in [libc::PACKET_AUXDATA, libc::PACKET_VNET_HDR, libc::PACKET_IGNORE_OUTGOING] {
@@ -174,7 +174,7 @@ impl PacketSocket {
     ///
     /// # Errors
     /// What the kernel reports of the interface: it went down, or is gone.
-    pub(super) fn receive(&self, into: &mut Received) -> io::Result<usize> {
+    pub(crate) fn receive(&self, into: &mut Received) -> io::Result<usize> {
         into.found.clear();
         let mut controls = [[0_u64; CONTROL / 8]; BATCH];
         let mut parts: [[libc::iovec; 2]; BATCH] = std::array::from_fn(|_| [EMPTY; 2]);

@@ -1,5 +1,5 @@
-//! The routers that are not ours: an IOS configuration in the words of FRR or strongSwan, and those running. Not every
-//! line has a word there; what routes and what is protected has.
+//! The routers that are not ours: who plays which, and FRR with an IOS configuration in its words. Not every line has a
+//! word there; what routes and what is protected has.
 
 use std::fmt::Write as _;
 use std::io;
@@ -11,19 +11,40 @@ use espalier_control::ios::{Config, model};
 use espalier_wire::Ipv4Prefix;
 
 use super::namespaces::{Daemon, Space};
+use super::stack;
+use super::strongswan::{self, Part};
 
 const FRR: &str = "/usr/lib/frr";
-const CHARON: &str = "/usr/lib/ipsec/charon";
 /// A daemon that has not opened its socket by then will not.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What the gateways are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Gateways {
+    /// Attached routers of ours.
+    #[default]
+    Espalier,
+    /// keepalived (VRRP), strongSwan and FRR. Who becomes master has its strongSwan begin IKE at once.
+    Keepalived,
+    /// The same, but who becomes master waits for the peer's dead-peer detection, as strongSwan by itself does.
+    KeepalivedWaiting,
+}
 
 /// Who plays a router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// Ours: whatever speaks HSRP, or OSPF and IPsec both.
     Espalier,
+    /// The same made of other programs.
+    Stack {
+        /// Whether a new master begins IKE.
+        begins: bool,
+    },
     /// Whatever else speaks IPsec.
-    StrongSwan,
+    StrongSwan {
+        /// Whether its peers are such a stack.
+        to_stack: bool,
+    },
     /// Whatever else speaks OSPF.
     Frr,
     /// The rest: Linux.
@@ -31,12 +52,16 @@ pub(super) enum Role {
 }
 
 impl Role {
-    pub(super) fn of(config: &Config) -> Self {
+    pub(super) fn of(config: &Config, gateways: Gateways) -> Self {
         let hsrp = config.interfaces.iter().any(|i| !i.standby.groups.is_empty());
         let ipsec = config.interfaces.iter().any(|i| i.crypto_map.is_some());
         match (hsrp, ipsec, config.ospf.is_empty()) {
-            (true, _, _) | (_, true, false) => Self::Espalier,
-            (false, true, true) => Self::StrongSwan,
+            (true, _, _) | (_, true, false) => match gateways {
+                Gateways::Espalier => Self::Espalier,
+                Gateways::Keepalived => Self::Stack { begins: true },
+                Gateways::KeepalivedWaiting => Self::Stack { begins: false },
+            },
+            (false, true, true) => Self::StrongSwan { to_stack: gateways != Gateways::Espalier },
             (false, false, false) => Self::Frr,
             (false, false, true) => Self::Kernel,
         }
@@ -46,7 +71,8 @@ impl Role {
     pub(super) const fn program(self) -> Option<&'static str> {
         match self {
             Self::Espalier => None,
-            Self::StrongSwan => Some("strongSwan"),
+            Self::Stack { .. } => Some("keepalived, strongSwan, FRR"),
+            Self::StrongSwan { .. } => Some("strongSwan"),
             Self::Frr => Some("FRR"),
             Self::Kernel => Some("Linux"),
         }
@@ -54,12 +80,17 @@ impl Role {
 
     /// What must be installed for it, and is not.
     pub(super) fn missing(self) -> Option<&'static str> {
-        let (program, package) = match self {
-            Self::Espalier | Self::Kernel => return None,
-            Self::StrongSwan => (CHARON, "strongSwan (apt: strongswan-charon strongswan-swanctl)"),
-            Self::Frr => ("/usr/lib/frr/ospfd", "FRR (apt: frr)"),
+        let strongswan = (strongswan::PROGRAM, "strongSwan (apt: strongswan-charon strongswan-swanctl)");
+        let frr = ("/usr/lib/frr/ospfd", "FRR (apt: frr)");
+        let keepalived = (stack::PROGRAM, "keepalived (apt: keepalived)");
+        let wanted = match self {
+            Self::Espalier | Self::Kernel => Vec::new(),
+            Self::Stack { .. } => vec![strongswan, frr, keepalived],
+            Self::StrongSwan { .. } => vec![strongswan],
+            Self::Frr => vec![frr],
         };
-        (!Path::new(program).exists()).then_some(package)
+        let missing = wanted.into_iter().find(|(program, _)| !Path::new(program).exists());
+        missing.map(|(_, package)| package)
     }
 }
 
@@ -68,13 +99,13 @@ impl Role {
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> io::Result<Self> {
+    pub(super) fn new(name: &str) -> io::Result<Self> {
         let dir = std::env::temp_dir().join(format!("espalier-lab-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&dir)?;
         Ok(Self(dir))
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
 }
@@ -88,8 +119,8 @@ impl Drop for Folder {
 /// What runs for one foreign router. Its programs end before its folder goes.
 #[derive(Debug, Default)]
 pub(super) struct Foreign {
-    _daemons: Vec<Daemon>,
-    _folder: Option<Folder>,
+    pub(super) daemons: Vec<Daemon>,
+    pub(super) folders: Vec<Folder>,
 }
 
 /// Give the kernel a router's addresses and, unless FRR does it, its static routes; then start what plays it.
@@ -102,7 +133,7 @@ pub(super) fn start(space: &Space, config: &Config, role: Role) -> io::Result<Fo
             let _ = super::namespaces::ip(&format!("-n {} addr add {address} dev {dev}", space.name()));
         }
     }
-    if role != Role::Frr {
+    if !matches!(role, Role::Frr | Role::Stack { .. }) {
         for route in &config.routes {
             if let model::NextHop::Address(via) | model::NextHop::Both(_, via) = route.next_hop {
                 let words = format!("-n {} route add {} via {via}", space.name(), route.destination);
@@ -112,12 +143,18 @@ pub(super) fn start(space: &Space, config: &Config, role: Role) -> io::Result<Fo
     }
     match role {
         Role::Espalier | Role::Kernel => Ok(Foreign::default()),
-        Role::Frr => start_frr(space, config),
-        Role::StrongSwan => start_charon(space, config),
+        Role::Frr => start_frr(space, config, &frr(config)),
+        Role::Stack { begins } => stack::start(space, config, begins),
+        Role::StrongSwan { to_stack } => {
+            let folder = Folder::new(config.hostname())?;
+            let part = if to_stack { Part::PeerOfStack } else { Part::Peer };
+            let daemon = strongswan::start(space, &folder, config, part)?;
+            Ok(Foreign { daemons: vec![daemon], folders: vec![folder] })
+        }
     }
 }
 
-fn wait_for(path: &str) -> io::Result<()> {
+pub(super) fn wait_for(path: &str) -> io::Result<()> {
     let end = Instant::now() + PATIENCE;
     while !Path::new(path).exists() {
         if Instant::now() > end {
@@ -128,10 +165,11 @@ fn wait_for(path: &str) -> io::Result<()> {
     Ok(())
 }
 
-fn start_frr(space: &Space, config: &Config) -> io::Result<Foreign> {
-    let folder = Folder::new(config.hostname())?;
+/// Run FRR with its configuration as text.
+pub(super) fn start_frr(space: &Space, config: &Config, text: &str) -> io::Result<Foreign> {
+    let folder = Folder::new(&format!("{}-frr", config.hostname()))?;
     let file = folder.path("frr.conf");
-    std::fs::write(&file, frr(config))?;
+    std::fs::write(&file, text)?;
     std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o755))?;
     let users = std::fs::read_to_string("/etc/passwd")?;
     let entry = users.lines().find_map(|line| line.strip_prefix("frr:")).unwrap_or_default();
@@ -149,7 +187,7 @@ fn start_frr(space: &Space, config: &Config) -> io::Result<Foreign> {
         daemons.push(Daemon::start(&mut command)?);
         wait_for(&folder.path(&format!("{name}.vty")))?;
     }
-    Ok(Foreign { _daemons: daemons, _folder: Some(folder) })
+    Ok(Foreign { daemons, folders: vec![folder] })
 }
 
 /// The prefix of `network A W`, when its wildcard is one of a prefix.
@@ -157,7 +195,8 @@ fn prefix(network: &model::OspfNetwork) -> Option<Ipv4Prefix> {
     Ipv4Prefix::with_netmask(network.address, (!network.wildcard.to_bits()).into()).ok()
 }
 
-fn frr(config: &Config) -> String {
+/// A configuration in FRR's words.
+pub(super) fn frr(config: &Config) -> String {
     let mut text = format!("hostname {}\n", config.hostname());
     for route in &config.routes {
         if let model::NextHop::Address(via) | model::NextHop::Both(_, via) = route.next_hop {
@@ -189,117 +228,6 @@ fn frr(config: &Config) -> String {
     for from in &process.redistribute {
         let (metric, kind) = (from.metric(process), from.metric_type().number());
         let _ = writeln!(text, " redistribute {} metric {metric} metric-type {kind}", from.source.ios());
-    }
-    text
-}
-
-fn start_charon(space: &Space, config: &Config) -> io::Result<Foreign> {
-    let folder = Folder::new(config.hostname())?;
-    let (vici, settings, file) =
-        (folder.path("vici"), folder.path("strongswan.conf"), folder.path("swanctl.conf"));
-    std::fs::write(&settings, charon(&vici))?;
-    std::fs::write(&file, swanctl(config))?;
-    let mut command = space.command("sh");
-    command.env("STRONGSWAN_CONF", &settings);
-    command.args(["-c", &format!("mount -t tmpfs t /run && exec {CHARON}")]);
-    let daemons = vec![Daemon::start(&mut command)?];
-    wait_for(&vici)?;
-    let mut load = space.command("swanctl");
-    load.env("STRONGSWAN_CONF", &settings).args(["--load-all", "--file", &file, "--uri"]);
-    let done = load.arg(format!("unix://{vici}")).output()?;
-    if !String::from_utf8_lossy(&done.stdout).contains("loaded connection") {
-        let why = String::from_utf8_lossy(&done.stderr).into_owned();
-        return Err(io::Error::other(format!("strongSwan refuses {}: {why}", config.hostname())));
-    }
-    Ok(Foreign { _daemons: daemons, _folder: Some(folder) })
-}
-
-fn charon(vici: &str) -> String {
-    format!(
-        "charon {{\n load = random nonce openssl gcrypt aes md5 sha1 sha2 hmac kdf gcm gmp pem pkcs1 pubkey x509 \
-         constraints kernel-libipsec kernel-netlink socket-default updown vici\n install_routes = yes\n \
-         retransmit_timeout = 2.0\n retransmit_tries = 5\n retransmit_base = 1.2\n \
-         plugins {{\n vici {{\n socket = unix://{vici}\n }}\n }}\n}}\n"
-    )
-}
-
-fn group(group: model::Group) -> &'static str {
-    match group.0 {
-        1 => "modp768",
-        2 => "modp1024",
-        5 => "modp1536",
-        14 => "modp2048",
-        15 => "modp3072",
-        16 => "modp4096",
-        19 => "ecp256",
-        _ => "ecp384",
-    }
-}
-
-fn proposal(policy: &model::Policy) -> String {
-    let cipher = match policy.encryption() {
-        model::Encryption::Des => "des",
-        model::Encryption::TripleDes => "3des",
-        model::Encryption::Aes128 => "aes128",
-        model::Encryption::Aes192 => "aes192",
-        model::Encryption::Aes256 => "aes256",
-    };
-    let hash = match policy.hash() {
-        model::Hash::Sha1 => "sha1",
-        other => other.ios(),
-    };
-    format!("{cipher}-{hash}-{}", group(policy.group()))
-}
-
-/// One connection a crypto map's entry, one child a line of its access list. As the entry's owner keeps its tunnel up
-/// only while there is traffic and strongSwan's user-space ESP cannot wait for traffic, it always keeps it up.
-fn swanctl(config: &Config) -> String {
-    let mut text = "connections {\n".to_owned();
-    let mut secrets = "secrets {\n".to_owned();
-    let bound = config.interfaces.iter().filter_map(|i| Some((i.address?.addr(), i.crypto_map.as_ref()?)));
-    for (local, binding) in bound {
-        for (number, entry) in config.crypto_map(&binding.map).into_iter().flat_map(|m| &m.entries) {
-            let Some(peer) = entry.peers.first() else { continue };
-            let proposals: Vec<String> = config.isakmp.policies.values().map(proposal).collect();
-            let watch = config.isakmp.keepalive.as_ref().map_or_else(String::new, |k| {
-                let dead = k.interval_s + 5 * k.retry_s();
-                format!(" dpd_delay = {}s\n dpd_timeout = {dead}s\n", k.interval_s)
-            });
-            let _ = writeln!(
-                text,
-                " t{number} {{\n version = 1\n local_addrs = {local}\n remote_addrs = {peer}\n proposals = {}\n \
-                 encap = yes\n unique = replace\n keyingtries = 0\n{watch} local {{\n auth = psk\n id = {local}\n }}\n \
-                 remote {{\n auth = psk\n id = {peer}\n }}\n children {{\n{} }}\n }}",
-                proposals.join(","),
-                children(config, entry),
-            );
-            if let Some(key) = config.isakmp.key_for(*peer) {
-                let secret = String::from_utf8_lossy(key.key.bytes()).into_owned();
-                let _ = writeln!(secrets, " ike-{number} {{\n id = {peer}\n secret = \"{secret}\"\n }}");
-            }
-        }
-    }
-    text + "}\n" + &secrets + "}\n"
-}
-
-fn children(config: &Config, entry: &model::CryptoMapEntry) -> String {
-    let pfs = entry.pfs.map_or_else(String::new, |g| format!("-{}", group(g)));
-    let esp = |name: &String| {
-        let transform = config.transform_set(name)?.transform.to_string();
-        Some(transform.replace("-gcm", "gcm16").replace("-gmac", "gmac").replace("20-poly", "20poly") + &pfs)
-    };
-    let proposals: Vec<String> = entry.transform_sets.iter().filter_map(esp).collect();
-    let list = entry.access_list.as_deref().and_then(|name| config.access_list(name));
-    let lines = list.into_iter().flat_map(|l| &l.entries).filter(|line| line.permit);
-    let ends = lines.filter_map(|l| Some((l.rule.source.prefix()?, l.rule.destination.prefix()?)));
-    let mut text = String::new();
-    for (n, (ours, theirs)) in ends.enumerate() {
-        let _ = writeln!(
-            text,
-            " c{n} {{\n local_ts = {ours}\n remote_ts = {theirs}\n esp_proposals = {}\n mode = tunnel\n \
-             start_action = start\n close_action = start\n dpd_action = restart\n }}",
-            proposals.join(",")
-        );
     }
     text
 }

@@ -1,16 +1,21 @@
 //! A whole scenario on this machine: a network namespace for each router, a bridge for each segment, our gateways attached
-//! to them, strongSwan, FRR and Linux as the others, the traffic through the lot, the wall clock. Needs root.
+//! to them, strongSwan, FRR and Linux as the others, the traffic through the lot, the wall clock. Needs root. Instead of
+//! ours, the gateways can be keepalived, strongSwan and FRR: the same network, traffic and faults, other programs.
 //!
 //! Loss is measured at the ends alone, as RFC 6414 has it; what the gateways say of it is what they say. Segments carry
 //! frames as fast as the machine does: their delay is not imitated, and what a bridge cannot do is refused.
 
 mod foreign;
 pub(crate) mod namespaces;
+mod record;
+mod stack;
+mod strongswan;
 mod traffic;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
@@ -20,14 +25,17 @@ use espalier_control::profile::Profile;
 use espalier_wire::random::Random;
 use espalier_wire::{Duration, IfIndex, Instant};
 
-use super::host::{self, Binding, Options, Session, socket};
+use super::host::{self, Binding, Session, socket};
+use crate::capture::WriteError;
 use crate::live::{self, Feed, Mouth};
 use crate::measure::recording::{Happened, NodeId, Recording, Struck};
 use crate::place::Mistake;
 use crate::scenario::{Endpoint, FaultAction, FaultSpec, Impairment, RouterSpec, Scenario};
 use crate::world;
+pub use foreign::Gateways;
 use foreign::{Foreign, Role};
 use namespaces::Space;
+use record::Recorder;
 use traffic::Traffic;
 
 /// Whoever is loaded and connected by then is on its way up.
@@ -53,9 +61,25 @@ pub enum Error {
         /// What is not installed.
         what: &'static str,
     },
+    /// A segment's capture.
+    #[error("cannot write the captures: {0}")]
+    Write(#[from] WriteError),
     /// Namespaces, daemons, sockets.
     #[error("--drive host needs root and network namespaces: {0}")]
     Machine(#[from] io::Error),
+}
+
+/// What a run is asked for besides its scenario.
+#[derive(Default)]
+pub struct Options<'a> {
+    /// What the gateways are made of.
+    pub gateways: Gateways,
+    /// Where `SEGMENT.pcapng` of each segment goes.
+    pub out: Option<&'a Path>,
+    /// Keep the keys of every SA of our gateways.
+    pub keys: bool,
+    /// Whoever looks on.
+    pub feed: Option<Feed>,
 }
 
 /// One router of the scenario.
@@ -99,20 +123,21 @@ struct Running {
 
 struct Lab<'a> {
     scenario: &'a Scenario,
+    options: Options<'a>,
     // In this order: who is attached goes before what it is attached to.
     routers: Vec<Router>,
     segments: Vec<Space>,
+    recorders: Vec<Recorder>,
     struck: Vec<Struck>,
     start: std::time::Instant,
     epoch: Instant,
-    feed: Option<Feed>,
 }
 
 /// By router the program that plays it, where that is none of ours.
-pub fn players(scenario: &Scenario) -> Vec<Option<&'static str>> {
+pub fn players(scenario: &Scenario, gateways: Gateways) -> Vec<Option<&'static str>> {
     let player = |spec: &RouterSpec| {
         let parsed = ios::parse(&spec.file, &spec.text).ok()?;
-        Role::of(&parsed.config).program()
+        Role::of(&parsed.config, gateways).program()
     };
     scenario.routers.iter().map(player).collect()
 }
@@ -121,7 +146,7 @@ pub fn players(scenario: &Scenario) -> Vec<Option<&'static str>> {
 ///
 /// # Errors
 /// What is wrong with it, or with the machine. Nothing is left behind.
-pub fn run(scenario: &Scenario, feed: Option<Feed>) -> Result<Recording, Error> {
+pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Recording, Error> {
     // Everything that any drive would refuse, is refused here, in the same words.
     let world = world::World::new(scenario, None)?;
     for spec in &scenario.segments {
@@ -137,7 +162,7 @@ pub fn run(scenario: &Scenario, feed: Option<Feed>) -> Result<Recording, Error> 
                 .into());
         }
     }
-    let mut lab = Lab::build(scenario, feed)?;
+    let mut lab = Lab::build(scenario, options)?;
     lab.check_faults()?;
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
@@ -158,12 +183,12 @@ pub fn run(scenario: &Scenario, feed: Option<Feed>) -> Result<Recording, Error> 
 }
 
 impl<'a> Lab<'a> {
-    fn build(scenario: &'a Scenario, feed: Option<Feed>) -> Result<Self, Error> {
+    fn build(scenario: &'a Scenario, options: Options<'a>) -> Result<Self, Error> {
         let mut routers = Vec::new();
         for spec in &scenario.routers {
             let parsed = ios::parse(&spec.file, &spec.text).map_err(host::Error::Configuration)?;
             let profile = spec.profile.parse().map_err(|e| spec.at.says(format!("{e}")))?;
-            let role = Role::of(&parsed.config);
+            let role = Role::of(&parsed.config, options.gateways);
             if let Some(what) = role.missing() {
                 return Err(Error::Missing { router: spec.name.clone(), what });
             }
@@ -189,10 +214,17 @@ impl<'a> Lab<'a> {
             segments.push(switch);
         }
         let (start, epoch) = (std::time::Instant::now(), Instant::ZERO);
-        Ok(Self { scenario, routers: made, segments, struck: Vec::new(), start, epoch, feed })
+        let (recorders, struck) = (Vec::new(), Vec::new());
+        Ok(Self { scenario, options, routers: made, segments, recorders, struck, start, epoch })
     }
 
     fn power_on(&mut self) -> Result<(), Error> {
+        if let Some(dir) = self.options.out {
+            let about = format!("espalier {}, on real interfaces", self.scenario.name);
+            for (switch, spec) in self.segments.iter().zip(&self.scenario.segments) {
+                self.recorders.push(Recorder::start(switch.name(), &spec.name, &about, dir)?);
+            }
+        }
         for router in self.routers.iter_mut().filter(|r| r.role != Role::Espalier) {
             router.foreign = foreign::start(&router.space, &router.config, router.role)?;
         }
@@ -200,11 +232,11 @@ impl<'a> Lab<'a> {
         self.start = std::time::Instant::now();
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         self.epoch = Instant::from_ns(u64::try_from(epoch.as_nanos()).unwrap_or_default());
-        let mouth = self.feed.as_ref().map(|feed| (feed.mouth(), self.start));
+        let mouth = self.options.feed.as_ref().map(|feed| (feed.mouth(), self.start));
         for (number, router) in self.routers.iter_mut().enumerate() {
             router.mouth = mouth.clone().map(|(mouth, start)| Said { mouth, start, number });
             if router.role == Role::Espalier {
-                router.boot()?;
+                router.boot(self.options.keys)?;
             }
         }
         Ok(())
@@ -220,17 +252,19 @@ impl<'a> Lab<'a> {
         loop {
             let now = self.now();
             traffic.take(now);
-            if let Some(feed) = &mut self.feed {
+            if let Some(feed) = &mut self.options.feed {
                 feed.tally(now, || live::flows(&traffic.ledger, Some(now)));
             }
             if now >= end {
                 return Ok(());
             }
             while let Some(fault) = faults.next_if(|f| f.at <= now) {
+                // What was due before it, however late this thread is, goes before it.
+                traffic.offer(fault.at);
                 self.strike(fault)?;
             }
             traffic.offer(self.now());
-            let look = self.feed.as_ref().map(Feed::due);
+            let look = self.options.feed.as_ref().map(Feed::due);
             let due = [traffic.next(), faults.peek().map(|f| f.at), Some(end), look];
             let due = due.into_iter().flatten().min();
             let span = due.map_or(Duration::ZERO, |at| at - self.now());
@@ -272,11 +306,13 @@ impl<'a> Lab<'a> {
         let node = self.routers.iter().position(|r| r.name == router);
         let segment = self.scenario.segments.iter().position(|s| s.name == target);
         let place = node.or(segment.map(|s| s + self.routers.len())).unwrap_or(0);
+        self.recorders.iter().for_each(|r| r.comment(&format!("{action} {target}")));
         let struck = Struck { at, action, target, node: NodeId(place as u16) };
-        if let Some(feed) = &self.feed {
+        if let Some(feed) = &self.options.feed {
             feed.strike(&struck);
         }
         self.struck.push(struck);
+        let keys = self.options.keys;
         let (Self { routers, segments, .. }, gateway) = (self, node.unwrap_or(usize::MAX));
         match &fault.action {
             FaultAction::Shutdown(end) => port(routers, segments, end, false)?,
@@ -289,7 +325,7 @@ impl<'a> Lab<'a> {
             }
             action => {
                 if let Some(router) = routers.get_mut(gateway) {
-                    router.suffer(action, segments)?;
+                    router.suffer(action, segments, keys)?;
                 }
             }
         }
@@ -297,10 +333,13 @@ impl<'a> Lab<'a> {
     }
 
     fn end(mut self, traffic: Traffic, world: &world::World) -> Result<Recording, Error> {
-        let mut events = Vec::new();
+        self.recorders.drain(..).try_for_each(Recorder::finish)?;
+        let (mut events, mut sas, mut ike_keys) = (Vec::new(), Vec::new(), Vec::new());
         for (number, router) in self.routers.iter_mut().enumerate() {
             router.off("exit\n")?;
             for session in router.past.drain(..) {
+                sas.extend(session.sas);
+                ike_keys.extend(session.ike_keys);
                 events.extend(session.events.into_iter().map(|(at, event)| {
                     let at = Instant::ZERO + (at - self.epoch);
                     Happened { at, node: NodeId(number as u16), event }
@@ -331,8 +370,8 @@ impl<'a> Lab<'a> {
             faults: self.struck,
             events,
             shows: Vec::new(),
-            sas: Vec::new(),
-            ike_keys: Vec::new(),
+            sas,
+            ike_keys,
             digest: None,
             violations: Vec::new(),
         })
@@ -340,8 +379,8 @@ impl<'a> Lab<'a> {
 }
 
 impl Router {
-    /// Switch a gateway on.
-    fn boot(&mut self) -> io::Result<()> {
+    /// Switch a gateway on; `keys`: it keeps those of its SAs.
+    fn boot(&mut self, keys: bool) -> io::Result<()> {
         if self.gateway.is_some() {
             return Ok(());
         }
@@ -353,7 +392,8 @@ impl Router {
         let said = self.mouth.clone();
         let thread = std::thread::spawn(move || {
             socket::enter(&space)?;
-            let options = Options { console: Some(theirs.into()), deaf: true, ..Options::default() };
+            let console = Some(theirs.into());
+            let options = host::Options { console, deaf: true, keys, ..host::Options::default() };
             let mut say = |what: host::Said<'_>| {
                 if let (Some(said), host::Said::Event(_, event)) = (&said, what) {
                     said.say(event);
@@ -384,7 +424,7 @@ impl Router {
         }
     }
 
-    fn suffer(&mut self, action: &FaultAction, segments: &[Space]) -> Result<(), Error> {
+    fn suffer(&mut self, action: &FaultAction, segments: &[Space], keys: bool) -> Result<(), Error> {
         match action {
             FaultAction::Config { lines, .. } => {
                 self.type_in(&format!("configure terminal\n{lines}\nend\n"))?;
@@ -396,7 +436,7 @@ impl Router {
             }
             FaultAction::Boot(_) => {
                 self.power(segments, true)?;
-                self.boot()?;
+                self.boot(keys)?;
             }
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! Network namespaces and the programs in them, made for one run and gone with it, even when Ctrl-C ends the process.
 
-use std::io;
-use std::process::{Child, Command, Stdio};
+use std::io::{self, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What must not stay behind.
@@ -47,7 +47,28 @@ pub(super) fn ip(words: &str) -> io::Result<()> {
 
 /// One namespace: a host, or a switch.
 #[derive(Debug)]
-pub(super) struct Space(String);
+pub(super) struct Space {
+    name: String,
+    /// A switch's `ip`, waiting for words: a fault strikes when it is due, not when a program has been started.
+    hands: Option<Mutex<Hands>>,
+}
+
+/// A running `ip -batch -`.
+#[derive(Debug)]
+struct Hands {
+    words: ChildStdin,
+    _ip: Daemon,
+}
+
+impl Hands {
+    fn start(namespace: &str) -> io::Result<Self> {
+        let mut ip = Command::new("ip");
+        ip.args(["-force", "-n", namespace, "-batch", "-"]).stdin(Stdio::piped());
+        let mut ip = Daemon::run(&mut ip)?;
+        let words = ip.0.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        Ok(Self { words, _ip: ip })
+    }
+}
 
 impl Space {
     /// A new host, forwarding as a router does.
@@ -55,8 +76,8 @@ impl Space {
         let full = format!("espalier{}-{name}", std::process::id());
         ip(&format!("netns add {full}"))?;
         leftovers().push(Leftover::Namespace(full.clone()));
-        let space = Self(full);
-        ip(&format!("-n {} link set lo up", space.0))?;
+        let space = Self { name: full, hands: None };
+        ip(&format!("-n {} link set lo up", space.name))?;
         let all = [
             "net.ipv6.conf.all.disable_ipv6=1",
             "net.ipv6.conf.default.disable_ipv6=1",
@@ -64,46 +85,54 @@ impl Space {
             "net.ipv4.conf.all.rp_filter=0",
             "net.ipv4.conf.default.rp_filter=0",
         ];
-        run(&[&["ip", "netns", "exec", &space.0, "sysctl", "-qw"], &all[..]].concat())?;
+        run(&[&["ip", "netns", "exec", &space.name, "sysctl", "-qw"], &all[..]].concat())?;
         Ok(space)
     }
 
     /// A new switch: a host with a bridge.
     pub(super) fn switch(name: &str) -> io::Result<Self> {
-        let space = Self::new(name)?;
-        ip(&format!("-n {} link add br0 type bridge mcast_snooping 0", space.0))?;
-        ip(&format!("-n {} link set br0 up", space.0))?;
+        let mut space = Self::new(name)?;
+        ip(&format!("-n {} link add br0 type bridge mcast_snooping 0", space.name))?;
+        ip(&format!("-n {} link set br0 up", space.name))?;
+        space.hands = Some(Mutex::new(Hands::start(&space.name)?));
         Ok(space)
     }
 
     /// A wire from a port of this switch to an interface of a host.
     pub(super) fn plug(&self, port: &str, host: &Self, iface: &str) -> io::Result<()> {
-        ip(&format!("link add {port} netns {} type veth peer name {iface} netns {}", self.0, host.0))?;
-        ip(&format!("-n {} link set {port} master br0 up", self.0))?;
-        ip(&format!("-n {} link set {iface} up", host.0))
+        ip(&format!("link add {port} netns {} type veth peer name {iface} netns {}", self.name, host.name))?;
+        ip(&format!("-n {} link set {port} master br0 up", self.name))?;
+        ip(&format!("-n {} link set {iface} up", host.name))
     }
 
-    /// Switch an interface on or off.
+    /// Switch an interface on or off, without waiting for it.
     pub(super) fn link(&self, iface: &str, up: bool) -> io::Result<()> {
-        ip(&format!("-n {} link set {iface} {}", self.0, if up { "up" } else { "down" }))
+        let words = format!("link set {iface} {}", if up { "up" } else { "down" });
+        match &self.hands {
+            Some(hands) => {
+                let mut hands = hands.lock().unwrap_or_else(PoisonError::into_inner);
+                hands.words.write_all(format!("{words}\n").as_bytes())
+            }
+            None => ip(&format!("-n {} {words}", self.name)),
+        }
     }
 
     /// Its name.
     pub(super) fn name(&self) -> &str {
-        &self.0
+        &self.name
     }
 
     /// A program that runs there.
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.0, program]);
+        command.args(["netns", "exec", &self.name, program]);
         command
     }
 }
 
 impl Drop for Space {
     fn drop(&mut self) {
-        let this = Leftover::Namespace(self.0.clone());
+        let this = Leftover::Namespace(self.name.clone());
         remove(&this);
         leftovers().retain(|l| *l != this);
     }
@@ -116,7 +145,11 @@ pub(super) struct Daemon(Child);
 impl Daemon {
     /// Start it, its output thrown away.
     pub(super) fn start(command: &mut Command) -> io::Result<Self> {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        Self::run(command.stdin(Stdio::null()))
+    }
+
+    fn run(command: &mut Command) -> io::Result<Self> {
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         leftovers().push(Leftover::Process(child.id()));
         Ok(Self(child))
     }

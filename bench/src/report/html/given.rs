@@ -23,7 +23,20 @@ pub(super) struct Failover {
     pub(super) digest: String,
     pub(super) violations: Vec<String>,
     pub(super) runs: Option<Runs>,
+    pub(super) prediction: Vec<Predicted>,
     pub(super) manifest: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Predicted {
+    pub(super) flow: String,
+    pub(super) fault: usize,
+    pub(super) kind: String,
+    pub(super) predicted_tbm_s: Option<f64>,
+    pub(super) measured_tbm_s: Option<f64>,
+    pub(super) predicted_lost: u64,
+    pub(super) measured_lost: u64,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -385,4 +398,54 @@ pub(super) struct ScaledPoint {
     pub(super) cores: usize,
     pub(super) measured_pps: Option<f64>,
     pub(super) model_pps: f64,
+}
+
+/// `espalier.explain/1`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Explain {
+    pub(super) packets: u64,
+    pub(super) duration_s: f64,
+    pub(super) events: Vec<Event>,
+    pub(super) sas: Vec<SeenSa>,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) flows: Vec<SeenFlow>,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) cut: Vec<String>,
+    pub(super) manifest: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SeenSa {
+    pub(super) src: String,
+    pub(super) dst: String,
+    pub(super) spi: String,
+    pub(super) packets: u64,
+    pub(super) missing: u64,
+    pub(super) again_or_late: u64,
+    pub(super) first_s: f64,
+    pub(super) last_s: f64,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Gap {
+    pub(super) src: String,
+    pub(super) dst: String,
+    pub(super) from_s: f64,
+    pub(super) to_s: f64,
+    pub(super) s: f64,
+    pub(super) spi_before: String,
+    pub(super) spi_after: String,
+    pub(super) missing: Option<u64>,
+    pub(super) parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct SeenFlow {
+    pub(super) src: String,
+    pub(super) dst: String,
+    pub(super) series: Vec<Stretch>,
 }

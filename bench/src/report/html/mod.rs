@@ -4,6 +4,7 @@
 mod bench;
 mod compare;
 mod cores;
+mod explain;
 mod failover;
 mod given;
 mod markup;
@@ -83,6 +84,7 @@ pub fn page(sources: &[Source]) -> Result<String, Mistake> {
         "espalier.compare/1" => compare::page(&Source::all(sources)?),
         "espalier.cores/1" => cores::page(&Source::all(sources)?),
         "espalier.sweep/1" => sweep::page(&Source::all(sources)?),
+        "espalier.explain/1" => explain::page(&Source::all(sources)?),
         "espalier.profile/1" => profile::page(&Source::all(sources)?),
         other => {
             let start = Place::start(sources.first().map_or("", |s| s.file.as_str()));

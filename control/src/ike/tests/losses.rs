@@ -76,3 +76,25 @@ fn silence_ends_after_five_copies() {
     w.need(0);
     assert_eq!(w.sent.len(), 7, "traffic starts anew");
 }
+
+#[test]
+fn an_offer_that_the_peers_has_overtaken_is_not_repeated() {
+    let mut w = World::plain();
+    let offers = Rc::new(RefCell::new(0));
+    let count = Rc::clone(&offers);
+    w.fate = Box::new(move |_, d| {
+        // Exchange type and flags stand at 18 of the header (RFC 2408 section 3.1).
+        let quick = d.payload.get(18) == Some(&32) && d.from == 0;
+        *count.borrow_mut() += u32::from(quick);
+        if quick && *count.borrow() == 1 { Vec::new() } else { vec![DELAY] }
+    });
+    w.need(0);
+    w.run(Duration::from_ms(100));
+    assert_eq!(*offers.borrow(), 1, "our offer is lost");
+    w.need(1);
+    w.s(60);
+    assert!(w.both_carry() && w.ups == [1, 1], "{:?}", w.ups);
+    // What side 0 says in quick mode besides its offer: one answer to the other's.
+    assert_eq!(*offers.borrow(), 2);
+    assert!(w.downs.iter().all(Vec::is_empty));
+}

@@ -60,6 +60,39 @@ fn row(out: &mut String, (i, n): (usize, usize), flow: &Flow, o: &Outage, longes
     );
 }
 
+/// With real interfaces: what virtual time had predicted.
+pub(super) fn prediction(run: &Failover) -> String {
+    if run.prediction.is_empty() {
+        return String::new();
+    }
+    let mut out = String::from(
+        "<section class=\"card\" id=\"prediction\"><h2>Predicted in virtual time, measured on real interfaces</h2><div \
+         class=\"wide\"><table><thead><tr><th>flow</th><th>fault</th><th>kind</th><th class=\"n\">predicted \
+         TBM</th><th class=\"n\">lost</th><th class=\"n\">measured TBM</th><th class=\"n\">lost</th></tr></thead><tbody>",
+    );
+    for p in &run.prediction {
+        let time = |t: Option<f64>, lost: u64| match t {
+            Some(t) => seconds(t),
+            None if lost > 0 => "never recovered".to_owned(),
+            None => "–".to_owned(),
+        };
+        put!(
+            out,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n lost\">{}</td><td \
+             class=\"n\">{}</td><td class=\"n lost\">{}</td></tr>",
+            Escaped(&p.flow),
+            p.fault.saturating_add(1),
+            Escaped(&p.kind),
+            time(p.predicted_tbm_s, p.predicted_lost),
+            count(p.predicted_lost),
+            time(p.measured_tbm_s, p.measured_lost),
+            count(p.measured_lost)
+        );
+    }
+    out.push_str("</tbody></table></div></section>");
+    out
+}
+
 /// Where an outage's packets went, and why.
 fn causes(o: &Outage) -> String {
     let mut out = String::new();
@@ -166,7 +199,7 @@ pub(super) fn rekeys(run: &Failover) -> String {
 }
 
 /// What the routers said, folded away.
-pub(super) fn events(run: &Failover) -> String {
+pub(in super::super) fn events(run: &Failover) -> String {
     const MOST: usize = 3000;
     let mut out = String::new();
     put!(

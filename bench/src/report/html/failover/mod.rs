@@ -1,9 +1,9 @@
 //! The page of a failover: `espalier.failover/1` in words, drawings and tables.
 
-mod books;
+pub(super) mod books;
 mod latency;
 pub(super) mod runs;
-mod timeline;
+pub(super) mod timeline;
 mod topology;
 pub(super) mod verdict;
 mod waterfall;
@@ -12,6 +12,10 @@ use super::given::Failover;
 use super::markup::{Escaped, inert, put, seconds};
 use super::{Page, manifest};
 use timeline::Window;
+
+/// What the axis shows.
+const OVER_TIME: &str = "<span class=\"key delivered\">delivered</span> <span class=\"key lost\">lost</span> packets a \
+                         second by the time they were offered, and the state of every machine.";
 
 /// The page of one document, or of several side by side: the first is shown whole.
 pub(super) fn page(documents: &[(String, Failover)]) -> Option<Page> {
@@ -48,9 +52,10 @@ pub(super) fn page(documents: &[(String, Failover)]) -> Option<Page> {
             struck(run)
         );
     }
-    body.push_str(&over_time(run));
+    body.push_str(&over_time(run, OVER_TIME));
     body.push_str(&waterfall::draw(run));
     body.push_str(&books::outages(run));
+    body.push_str(&books::prediction(run));
     body.push_str(&books::losses(run));
     body.push_str(&runs::spread(run));
     body.push_str(&books::rekeys(run));
@@ -85,22 +90,20 @@ fn struck(run: &Failover) -> String {
 }
 
 /// The whole run on one axis.
-fn over_time(run: &Failover) -> String {
+pub(super) fn over_time(run: &Failover, words: &str) -> String {
     if !(run.duration_s > 0.0 && run.duration_s.is_finite()) {
         return String::new();
     }
     let drawn = timeline::draw(run, Window { from: 0.0, to: run.duration_s, live: true });
     format!(
-        "<section class=\"card\" id=\"time\"><h2>Over time</h2><p class=\"fine\"><span class=\"key \
-         delivered\">delivered</span> <span class=\"key lost\">lost</span> packets a second by the time they were offered, \
-         and the state of every machine. <span class=\"script\">Turn the wheel or drag over a stretch to zoom, \
+        "<section class=\"card\" id=\"time\"><h2>Over time</h2><p class=\"fine\">{words} <span class=\"script\">Turn the wheel or drag over a stretch to zoom, \
          double-click for all; point at anything for what it is.</span></p><div class=\"tools\"></div><div \
          class=\"wide\">{drawn}</div></section>"
     )
 }
 
 /// What the page's script needs to answer a pointer.
-fn data(run: &Failover) -> serde_json::Value {
+pub(super) fn data(run: &Failover) -> serde_json::Value {
     let series = |f: &super::given::Flow| {
         let stretches = f.series.iter().map(|s| {
             serde_json::json!({ "from": s.from_s, "bin": s.bin_s, "delivered": s.delivered, "lost": s.lost })

@@ -20,11 +20,11 @@ const MOST_SPANS: usize = 2000;
 
 /// What is drawn, and how.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Window {
-    pub(super) from: f64,
-    pub(super) to: f64,
+pub(in super::super) struct Window {
+    pub(in super::super) from: f64,
+    pub(in super::super) to: f64,
     /// Zoomable by the page's script.
-    pub(super) live: bool,
+    pub(in super::super) live: bool,
 }
 
 struct Drawing<'a> {
@@ -36,7 +36,7 @@ struct Drawing<'a> {
 }
 
 /// The drawing of one window.
-pub(super) fn draw(run: &Failover, window: Window) -> String {
+pub(in super::super) fn draw(run: &Failover, window: Window) -> String {
     let axis = Linear { from: window.from, to: window.to, start: LEFT, end: RIGHT };
     let mut drawing = Drawing { run, axis, window, out: String::new(), y: TOP };
     drawing.flows();
@@ -312,7 +312,7 @@ fn matters(run: &Failover, lane: &Lane, window: Window) -> bool {
     };
     let here = |s: &Span| s.end_s.is_none_or(|e| e >= window.from) && s.start_s <= window.to;
     match lane.machine.as_str() {
-        "hsrp" | "sa" => lane.spans.iter().any(here),
+        "hsrp" | "vrrp" | "sa" | "missing" => lane.spans.iter().any(here),
         "power" => lane.spans.iter().any(|s| s.end_s.is_some()) && lane.spans.iter().any(here),
         "ike" | "rri" | "spf" => lane.spans.iter().any(|s| here(s) && (window.live || changes(s))),
         _ => lane.spans.iter().any(changes),
@@ -341,6 +341,7 @@ fn rows(lane: &Lane) -> Vec<usize> {
 fn word(machine: &str) -> &str {
     match machine {
         "hsrp" => "HSRP",
+        "vrrp" => "VRRP",
         "ike" => "IKE",
         "sa" => "SAs",
         "rri" => "RRI",
@@ -353,9 +354,15 @@ fn word(machine: &str) -> &str {
 /// The colour of a state.
 fn class(lane: &Lane, span: &Span) -> &'static str {
     match (lane.machine.as_str(), span.state.as_str()) {
-        ("hsrp", "Active") | ("neighbour", "FULL") | ("link" | "power", _) | ("ike", "QM_IDLE") => "good",
+        ("hsrp", "Active")
+        | ("vrrp", _)
+        | ("neighbour", "FULL" | "heard")
+        | ("ike", "phase 1")
+        | ("link" | "power", _)
+        | ("ike", "QM_IDLE") => "good",
         ("hsrp", "Standby") | ("neighbour", "2WAY") => "ready",
         ("hsrp" | "neighbour" | "ike", _) => "busy",
+        ("missing", _) => "missing",
         ("sa", _) => "sa",
         ("rri", _) => "rri",
         ("spf", _) => "spf",

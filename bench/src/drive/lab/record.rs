@@ -1,0 +1,124 @@
+//! What passes on each segment, kept as `SEGMENT.pcapng`: a thread listens at each bridge. Times are when the frame was
+//! taken in, since the Unix epoch, one clock for all of them.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use espalier_wire::{Duration, Instant};
+
+use crate::capture::{Format, Interface, LinkType, WriteError, Writer};
+use crate::drive::host::offload;
+use crate::drive::host::socket::{PacketSocket, Received, enter, status, wait};
+
+/// Its bridge's name in a switch's namespace.
+const BRIDGE: &str = "br0";
+
+/// A listener at one segment. Dropped before [`Recorder::finish`], it leaves no file.
+pub(super) struct Recorder {
+    thread: Option<JoinHandle<Result<(), WriteError>>>,
+    stop: UnixStream,
+    comment: Arc<Mutex<String>>,
+}
+
+struct Listener {
+    socket: PacketSocket,
+    stop: UnixStream,
+    writer: Writer,
+    comment: Arc<Mutex<String>>,
+}
+
+impl Recorder {
+    /// Listen in a switch's namespace from now on; the file appears in `dir` when it is finished.
+    ///
+    /// # Errors
+    /// A place that cannot be written, or no raw socket.
+    pub(super) fn start(switch: &str, segment: &str, about: &str, dir: &Path) -> Result<Self, WriteError> {
+        let (stop, theirs) = UnixStream::pair()?;
+        let comment = Arc::new(Mutex::new(String::new()));
+        let path: PathBuf = dir.join(format!("{segment}.pcapng"));
+        let mut writer = Writer::create(&path, Format::Pcapng, about)?;
+        writer.interface(&Interface { link: LinkType::ETHERNET, name: Some(segment.to_owned()) })?;
+        let (switch, shared) = (switch.to_owned(), Arc::clone(&comment));
+        let (ready, opened) = std::sync::mpsc::channel();
+        // Entering a namespace is for good: a thread of its own does it.
+        let thread = std::thread::spawn(move || {
+            let open = || {
+                enter(&switch)?;
+                PacketSocket::open(status(BRIDGE)?.index)
+            };
+            match open() {
+                Ok(socket) => {
+                    let _ = ready.send(Ok(()));
+                    Listener { socket, stop: theirs, writer, comment: shared }.listen()
+                }
+                Err(why) => {
+                    let _ = ready.send(Err(why));
+                    Ok(())
+                }
+            }
+        });
+        opened.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))?;
+        Ok(Self { thread: Some(thread), stop, comment })
+    }
+
+    /// Something happened: the next frame carries it as a comment.
+    pub(super) fn comment(&self, text: &str) {
+        let mut comment = self.comment.lock().unwrap_or_else(PoisonError::into_inner);
+        if !comment.is_empty() {
+            comment.push_str("; ");
+        }
+        comment.push_str(text);
+    }
+
+    /// End the file.
+    ///
+    /// # Errors
+    /// The first thing that went wrong with it.
+    pub(super) fn finish(mut self) -> Result<(), WriteError> {
+        let _ = self.stop.write_all(b"x");
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(done)) => done,
+            _ => Err(io::Error::other("a segment's recorder broke down").into()),
+        }
+    }
+}
+
+impl Listener {
+    fn listen(mut self) -> Result<(), WriteError> {
+        let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let epoch = Instant::from_ns(u64::try_from(epoch.as_nanos()).unwrap_or_default());
+        let (start, mut memory) = (std::time::Instant::now(), Received::new());
+        loop {
+            let woke = wait(&[self.socket.as_fd(), self.stop.as_fd()], None);
+            let now =
+                epoch + Duration::from_ns(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            // An error is a link that went down; what was on it was on it.
+            while let Ok(1..) = self.socket.receive(&mut memory) {
+                self.write(now, &memory)?;
+            }
+            if woke.get(1) == Some(&true) {
+                // Its owner has either said that it is over, or gone in the middle.
+                let over = self.stop.read(&mut [0]).is_ok_and(|n| n > 0);
+                return if over { self.writer.finish() } else { Ok(()) };
+            }
+        }
+    }
+
+    fn write(&mut self, now: Instant, memory: &Received) -> Result<(), WriteError> {
+        let (mut failed, writer, comment) = (None, &mut self.writer, &self.comment);
+        for (frame, how) in memory.frames() {
+            offload::complete(frame, &how, |one| {
+                let text = std::mem::take(&mut *comment.lock().unwrap_or_else(PoisonError::into_inner));
+                if let Err(why) = writer.packet(0, now, &[one], 0, &text) {
+                    failed.get_or_insert(why);
+                }
+            });
+        }
+        failed.map_or(Ok(()), Err)
+    }
+}
