@@ -13,12 +13,12 @@ use signal_hook::consts::SIGINT;
 use super::lines::{Debug, clock, is_printed};
 use super::view::{self, End, View};
 use super::{Failure, print};
-use crate::drive::host::{self, Binding, Ended, Options, Said, Session};
+use crate::drive::host::{self, Binding, Ended, NoPlace, Options, Place, Poll, Said, Session};
 use crate::live::{self, Feed, Name, Network};
 use crate::manifest::Manifest;
 use crate::measure::figures::Event;
 use crate::place::nearest;
-use crate::report::attach::{Document, Port, SCHEMA, answer};
+use crate::report::attach::{Cores, Document, Port, SCHEMA, answer};
 use crate::scenario::quantity;
 use crate::staged::Staged;
 use crate::wireshark;
@@ -27,9 +27,16 @@ use crate::wireshark;
 pub(super) struct Arguments {
     /// The router's IOS configuration
     config: PathBuf,
-    /// One of its interfaces on one of this machine's, which must have no IPv4 address of the kernel's
+    /// One of its interfaces on one of this machine's, which must have no IPv4 address of the kernel's: veth0 by
+    /// AF_PACKET, xdp:veth0 by AF_XDP, or tap:NAME, behind which the kernel itself is a station
     #[arg(long, value_name = "INTERFACE=HOST", required = true)]
     bind: Vec<String>,
+    /// What the dataplane does while nothing arrives: sleep after 50 µs, or never
+    #[arg(long, value_enum, default_value_t = Polling::Adaptive)]
+    poll: Polling,
+    /// The dataplane's core; the control plane takes another, if there is one [default: isolated ones first, then the last]
+    #[arg(long, value_name = "N")]
+    core: Option<usize>,
     /// What it does where its configuration is silent: ios-12.3, ios-15 or frr
     #[arg(long, default_value = "ios-12.3")]
     profile: String,
@@ -59,6 +66,12 @@ pub(super) struct Arguments {
     keys: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Polling {
+    Adaptive,
+    Busy,
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let file = arguments.config.display().to_string();
     let text =
@@ -73,13 +86,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let shows = arguments.show.iter().map(|s| show(s)).collect::<Result<Vec<_>, _>>()?;
     let length = arguments.r#for.as_deref().map(quantity::duration).transpose();
     let length = length.map_err(|e| Failure::Input(format!("--for: {e}")))?;
-    if let Some(dir) = &arguments.out {
-        std::fs::create_dir_all(dir).map_err(|e| Failure::Input(format!("{}: {e}", dir.display())))?;
-    }
+    let poll = match arguments.poll {
+        Polling::Adaptive => Poll::Adaptive,
+        Polling::Busy => Poll::Busy,
+    };
+    let cores = host::Cores::best(arguments.core).map_err(|cores| {
+        let cores: Vec<String> = cores.iter().map(ToString::to_string).collect();
+        Failure::Input(format!("--core: this process may run on {}", cores.join(", ")))
+    })?;
     let (out, keys) = (arguments.out.as_deref(), arguments.keys);
     // A descriptor of its own: the buffer of `io::stdin` would hide from who waits what was read already.
     let console = arguments.console.then(|| std::io::stdin().as_fd().try_clone_to_owned()).transpose()?;
-    let mut options = Options { length, shows, console, deaf: false, out, keys, feed: None };
+    let mut options = Options { length, shows, console, deaf: false, out, poll, cores, keys, feed: None };
     let name = config.hostname().to_owned();
     let session = if arguments.live {
         let (view, feed) = screen(&config, &mut options)?;
@@ -140,10 +158,11 @@ fn bindings(config: &Config, texts: &[String]) -> Result<Vec<Binding>, Failure> 
         if !config.interface_at(iface).is_some_and(|i| i.name.kind().is_ethernet()) {
             return Err(wrong(format!("{name} is no Ethernet interface")));
         }
-        if bindings.iter().any(|b| b.iface == iface || b.host == host) {
+        let place: Place = host.parse().map_err(|e: NoPlace| wrong(e.to_string()))?;
+        if bindings.iter().any(|b| b.iface == iface || b.place.host == place.host) {
             return Err(wrong("one of the two is bound already".to_owned()));
         }
-        bindings.push(Binding { iface, host: host.to_owned() });
+        bindings.push(Binding { iface, place });
     }
     Ok(bindings)
 }
@@ -211,12 +230,14 @@ fn document(session: &Session) -> Document {
     };
     let port = |p: &host::PortSession| Port {
         name: p.name.clone(),
+        kind: p.kind.name(),
         host: p.host.clone(),
         mac: p.mac.to_string(),
         in_packets: p.counters.in_packets,
         in_bytes: p.counters.in_bytes,
         out_packets: p.counters.out_packets,
         out_bytes: p.counters.out_bytes,
+        overflowed: p.overflowed,
     };
     Document {
         schema: SCHEMA,
@@ -228,6 +249,7 @@ fn document(session: &Session) -> Document {
         events: session.events.iter().map(event).collect(),
         events_left_out: (session.events_left_out > 0).then_some(session.events_left_out),
         shows: session.shows.iter().map(|s| answer(s, session.started)).collect(),
+        cores: Cores { dataplane: session.cores.dataplane, control: session.cores.control },
         manifest: Manifest::here("real", None),
     }
 }
@@ -240,6 +262,9 @@ fn summary(session: &Session) -> String {
             "  {} on {}: {} packets in, {} out\n",
             port.name, port.host, c.in_packets, c.out_packets
         );
+        if port.overflowed > 0 {
+            text += &format!("    {} more lost by the kernel before they were taken in\n", port.overflowed);
+        }
     }
     for (cause, n) in session.dropped.iter() {
         text += &format!("  {n} lost to {cause}: {}\n", cause.meaning());

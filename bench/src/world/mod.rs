@@ -14,6 +14,7 @@ mod ends;
 mod fault;
 pub mod node;
 pub mod segment;
+pub mod signs;
 mod tap;
 #[cfg(test)]
 mod tests;

@@ -9,12 +9,13 @@ use espalier_control::router::{self, Input, Router};
 use espalier_dataplane::crypto::Choice;
 use espalier_dataplane::fate;
 use espalier_dataplane::worker::{Config, Worker};
-use espalier_wire::plane::{Command, Direction, PolicyId, Rule, RuleAction, Selector};
+use espalier_wire::plane::{Command, Rule, RuleAction, Selector};
 use espalier_wire::random::Random;
-use espalier_wire::{Duration, IfIndex, Instant, Mac, Spi};
+use espalier_wire::{IfIndex, Instant, Mac, Spi};
 
 use crate::measure::ledger::PacketId;
 use crate::measure::topology::InterfaceFigure;
+use crate::world::signs::Signs;
 
 /// A router, on or off.
 pub struct Node {
@@ -45,9 +46,7 @@ pub struct Node {
     control_deadline: Option<Instant>,
     protected: BTreeMap<IfIndex, Vec<Rule>>,
     accepted: BTreeMap<Spi, Vec<u64>>,
-    /// Whose each SA is, and how many packets it had when [`Node::watch_traffic`] last looked.
-    counted: BTreeMap<(bool, Spi), (PolicyId, u64)>,
-    looked: Instant,
+    signs: Signs,
 }
 
 fn virtual_address(group: &ios::model::StandbyGroup) -> Option<String> {
@@ -74,7 +73,7 @@ impl Node {
         Self {
             name: name.to_owned(),
             router: None,
-            worker: worker(&profile, random.fork("off")),
+            worker: worker(&profile, FRAMES, random.fork("off")),
             out: fate::Output::default(),
             actions: Vec::new(),
             ports: vec![None; interfaces],
@@ -86,8 +85,7 @@ impl Node {
             control_deadline: None,
             protected: BTreeMap::new(),
             accepted: BTreeMap::new(),
-            counted: BTreeMap::new(),
-            looked: Instant::ZERO,
+            signs: Signs::default(),
             startup,
             profile,
             random,
@@ -101,7 +99,7 @@ impl Node {
     pub fn power_on(&mut self, now: Instant) -> Result<(), Vec<ios::Diagnostic>> {
         self.boots += 1;
         let random = self.random.fork(&format!("boot {}", self.boots));
-        self.worker = worker(&self.profile, random.fork("dataplane"));
+        self.worker = worker(&self.profile, FRAMES, random.fork("dataplane"));
         let control = random.fork("control");
         let mut router = Router::new(self.startup.clone(), self.profile.clone(), self.macs.clone(), control)?;
         router.on(now, Input::Boot, &mut self.actions);
@@ -112,13 +110,13 @@ impl Node {
     /// Switch it off: everything it knew is gone.
     pub fn power_off(&mut self) {
         self.router = None;
-        self.worker = worker(&self.profile, self.random.fork("off"));
+        self.worker = worker(&self.profile, FRAMES, self.random.fork("off"));
         self.out = fate::Output::default();
         self.actions.clear();
         self.spis.clear();
         self.protected.clear();
         self.accepted.clear();
-        self.counted.clear();
+        self.signs.forget();
         (self.deadline, self.control_deadline) = (None, None);
     }
 
@@ -159,7 +157,7 @@ impl Node {
     /// # Errors
     /// What is wrong with the command.
     pub fn command(&mut self, now: Instant, command: Command) -> Result<(), String> {
-        self.count(&command);
+        self.signs.obeyed(&command);
         match &command {
             Command::InstallInbound { sa, .. } if !self.spis.insert(sa.spi) => {
                 return Err(format!("{}: a second inbound SA with SPI {}", self.name, sa.spi));
@@ -176,45 +174,14 @@ impl Node {
         self.worker.command(now, command).map_err(|e| format!("{}: {e}", self.name))
     }
 
-    /// Keep what [`Node::watch_traffic`] compares with: of an SA that takes another's place, nothing has passed yet.
-    fn count(&mut self, command: &Command) {
-        match command {
-            Command::InstallInbound { sa, policy } => {
-                self.counted.insert((false, sa.spi), (*policy, 0));
-            }
-            Command::SwapOutbound { sa, policy } => {
-                self.counted.retain(|(outbound, _), (of, _)| !(*outbound && of == policy));
-                self.counted.insert((true, sa.spi), (*policy, 0));
-            }
-            Command::DropInbound { spi } => {
-                self.counted.remove(&(false, *spi));
-            }
-            Command::DropOutbound { spi, .. } => {
-                self.counted.remove(&(true, *spi));
-            }
-            _ => {}
-        }
-    }
-
     /// Tell the control plane which policies' peers were sent to, and heard from, since the last look: what keepalives
     /// on demand live by. Looks only once in a while, so that it may be called whenever something happens.
     pub fn watch_traffic(&mut self, now: Instant) {
-        if self.counted.is_empty() || now - self.looked < LOOK_EVERY {
-            return;
-        }
-        self.looked = now;
-        let mut passed = Vec::new();
-        for (direction, spi, counters) in self.worker.counters().sas {
-            let outbound = direction == Direction::Outbound;
-            let Some((policy, before)) = self.counted.get_mut(&(outbound, spi)) else { continue };
-            if std::mem::replace(before, counters.packets) < counters.packets {
-                passed.push((*policy, outbound));
+        if self.signs.due().is_some_and(|at| at <= now) {
+            self.signs.look(now);
+            for (policy, outbound) in self.signs.compare(&self.worker.counters()) {
+                self.tell(now, Input::Traffic { policy, outbound });
             }
-        }
-        // What was heard last counts for more than what was sent: told last, it is the later of the two.
-        passed.sort_unstable_by_key(|(policy, outbound)| (!*outbound, *policy));
-        for (policy, outbound) in passed {
-            self.tell(now, Input::Traffic { policy, outbound });
         }
     }
 
@@ -241,16 +208,17 @@ impl Node {
     }
 }
 
-/// How often the SAs' counters are looked at for signs of the peers' life.
-const LOOK_EVERY: Duration = Duration::from_ms(500);
-
 /// The addresses of a simulated router's interfaces: locally administered, and readable in a capture: "ESP", the
 /// router, the interface.
 pub fn macs(number: u8, interfaces: usize) -> Vec<Mac> {
     (0..interfaces).map(|i| Mac([0x02, b'E', b'S', b'P', number, i as u8])).collect()
 }
 
-fn worker(profile: &Profile, random: Random) -> Worker {
-    let config = Config { ttl: 255, frames: 256, icmp_interval: profile.icmp_interval, ..Config::default() };
+/// Frames that a simulated router keeps.
+const FRAMES: usize = 256;
+
+/// A router's dataplane, which keeps so many `frames`.
+pub fn worker(profile: &Profile, frames: usize, random: Random) -> Worker {
+    let config = Config { ttl: 255, frames, icmp_interval: profile.icmp_interval, ..Config::default() };
     Worker::new(Choice::Auto, random, config)
 }
