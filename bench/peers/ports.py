@@ -9,7 +9,7 @@ forwards it to a third namespace, whose kernel counts and drops it. The figure i
 are part of what the two cores do: the figure is a lower bound of what the port could do with a wire that costs nothing.
 """
 
-import argparse, ctypes, json, os, platform, signal, socket, subprocess, sys, tempfile, time
+import argparse, ctypes, json, os, signal, socket, subprocess, sys, tempfile, time
 
 CONFIG = """hostname R1
 interface FastEthernet0/0
@@ -90,7 +90,7 @@ def main():
     prefix = f"espports{os.getpid()}"
     gen, us, sink = (f"{prefix}-{n}" for n in ("gen", "us", "sink"))
     real_time = ["chrt", "-f", "50"] if a.chrt else []
-    runs, router = [], None
+    runs, router, about = [], None, {}
     try:
         for space in (gen, us, sink):
             run(f"ip netns add {space}")
@@ -134,8 +134,9 @@ def main():
                 runs.append({
                     "kind": kind, "size": a.size, "poll": a.poll, "seconds": a.seconds, "offered": sent,
                     "delivered": delivered, "offered_pps": sent / a.seconds, "delivered_pps": delivered / a.seconds,
-                    "dropped": report["dropped"], "manifest": report["manifest"],
+                    "dropped": report["dropped"],
                 })
+                about = {k: report["manifest"][k] for k in ("version", "commit", "cpu", "kernel")}
                 print(f"{kind:8} {sent / a.seconds:12.0f} offered/s {delivered / a.seconds:12.0f} delivered/s",
                       file=sys.stderr)
     finally:
@@ -143,7 +144,7 @@ def main():
             router.kill()
         for space in (gen, us, sink):
             subprocess.run(["ip", "netns", "del", space], capture_output=True)
-    manifest = {"command": " ".join(sys.argv), "machine": platform.platform(), "load": os.getloadavg()}
+    manifest = {**about, "command": " ".join(sys.argv), "cores": os.cpu_count(), "load": os.getloadavg()}
     print(json.dumps({"schema": "espalier.ports/1", "runs": runs, "manifest": manifest}, indent=1))
 
 

@@ -25,18 +25,21 @@ fn main() {
     };
     let mut trials = Vec::new();
     for kind in KINDS {
+        let absent = || if kind == "xdp" { absent_xdp() } else { no_namespaces() };
         let test = move || tunnel(kind);
         trials.push(trial(format!("{kind}: a tunnel between two routers"), absent(), Box::new(test)));
         let test = move || garbage(kind);
         trials.push(trial(format!("{kind}: garbage, and an interface that goes"), absent(), Box::new(test)));
     }
     trials.push(trial("tap: the kernel is a station".to_owned(), absent_tap(), Box::new(tap)));
-    trials.push(trial("xdp: what it refuses".to_owned(), absent(), Box::new(refusals)));
+    trials.push(trial("xdp: what it refuses".to_owned(), absent_xdp(), Box::new(refusals)));
     libtest_mimic::run(&arguments, trials).exit();
 }
 
-fn absent() -> Option<String> {
+fn absent_xdp() -> Option<String> {
+    let probe = "import socket; socket.socket(44, socket.SOCK_RAW)";
     no_namespaces()
+        .or_else(|| espalier_tests::missing(&["python3", "-c", probe]).map(|why| format!("no AF_XDP: {why}")))
 }
 
 fn absent_tap() -> Option<String> {

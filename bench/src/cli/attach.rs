@@ -99,6 +99,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let console = arguments.console.then(|| std::io::stdin().as_fd().try_clone_to_owned()).transpose()?;
     let mut options = Options { length, shows, console, deaf: false, out, poll, cores, keys, feed: None };
     let name = config.hostname().to_owned();
+    // Before this thread is bound to one core, which is not all that the machine has.
+    let manifest = Manifest::here("real", None);
     let session = if arguments.live {
         let (view, feed) = screen(&config, &mut options)?;
         let (mouth, mut kept) = (feed.mouth(), Vec::new());
@@ -122,7 +124,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         host::run(config, profile, &bindings, options, &mut say)
     };
-    finish(arguments, &session.map_err(|e| Failure::Input(e.to_string()))?)
+    finish(arguments, &session.map_err(|e| Failure::Input(e.to_string()))?, manifest)
 }
 
 /// The screen of a router, on which a key types `exit` on its console.
@@ -205,8 +207,8 @@ fn talk(arguments: &Arguments, text: &str) {
     };
 }
 
-fn finish(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
-    let json = serde_json::to_string_pretty(&document(session));
+fn finish(arguments: &Arguments, session: &Session, manifest: Manifest) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(&document(session, manifest));
     let json = json.map_err(|e| Failure::Check(e.to_string()))? + "\n";
     if let Some(dir) = &arguments.out {
         keep(dir, &json, session, arguments.keys)
@@ -220,7 +222,7 @@ fn finish(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     }
 }
 
-fn document(session: &Session) -> Document {
+fn document(session: &Session, manifest: Manifest) -> Document {
     let since = |at: espalier_wire::Instant| (at - session.started).as_s();
     let event = |(at, e): &(espalier_wire::Instant, espalier_control::event::Event)| Event {
         t_s: since(*at),
@@ -250,7 +252,7 @@ fn document(session: &Session) -> Document {
         events_left_out: (session.events_left_out > 0).then_some(session.events_left_out),
         shows: session.shows.iter().map(|s| answer(s, session.started)).collect(),
         cores: Cores { dataplane: session.cores.dataplane, control: session.cores.control },
-        manifest: Manifest::here("real", None),
+        manifest,
     }
 }
 

@@ -314,6 +314,8 @@ pub fn run(
 ) -> Result<Session, Error> {
     espalier_control::router::check(&startup).map_err(Error::Configuration)?;
     let signals = if options.deaf { None } else { Some(Signals::watch()?) };
+    // Before any link is looked at: what changes after the look is heard.
+    let news = LinkNews::listen()?;
     let (mut links, mut ports) = (Vec::new(), Vec::new());
     let mut macs = node::macs(0, startup.interfaces.len());
     for binding in bindings {
@@ -332,7 +334,6 @@ pub fn run(
             port.record(dir, startup.hostname(), link)?;
         }
     }
-    let news = LinkNews::listen()?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(io::Error::other)?;
     let (clock, random) = (Clock::start(), Random::from_entropy(seed));

@@ -316,3 +316,84 @@ fn sender(frame: &mut Frame) -> Mac {
     }
     frame.bytes().get(6..).and_then(|b| b.first_chunk::<6>()).map_or(Mac::default(), |m| Mac(*m))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::os::fd::OwnedFd;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use espalier_control::profile::Profile;
+    use espalier_wire::ether::EtherType;
+    use espalier_wire::plane::Interface;
+    use espalier_wire::random::Random;
+
+    use super::*;
+    use crate::drive::host::device::{BATCH, Device};
+    use crate::drive::host::offload::Offload;
+    use crate::world::node;
+
+    /// A wire with so many ARP requests on it.
+    struct Flood {
+        left: Arc<AtomicUsize>,
+        bell: OwnedFd,
+    }
+
+    impl std::os::fd::AsFd for Flood {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.bell.as_fd()
+        }
+    }
+
+    impl Device for Flood {
+        fn receive(&mut self, each: &mut dyn FnMut(&[u8], &Offload)) -> io::Result<usize> {
+            let n = self.left.load(Ordering::Relaxed).min(BATCH);
+            let request = ether::frame(Mac::BROADCAST, Mac([2; 6]), EtherType::ARP, &[0; 28]);
+            (0..n).for_each(|_| each(&request, &Offload::default()));
+            self.left.fetch_sub(n, Ordering::Release);
+            Ok(n)
+        }
+
+        fn send(&mut self, frames: &mut dyn Iterator<Item = &[u8]>) -> io::Result<usize> {
+            Ok(frames.count())
+        }
+
+        fn lost(&mut self) -> u64 {
+            7
+        }
+    }
+
+    #[test]
+    fn a_control_plane_that_hears_nothing_costs_packets_and_says_which() {
+        let (iface, more) = (IfIndex(0), 100);
+        let left = Arc::new(AtomicUsize::new(MESSAGES + more));
+        let flood = Flood { left: Arc::clone(&left), bell: socket::bell().unwrap() };
+        let (orders, news) = (Mailbox::new(8).unwrap(), Mailbox::new(MESSAGES).unwrap());
+        let profile: Profile = "ios-12.3".parse().unwrap();
+        let worker = node::worker(&profile, 64, Random::from_seed(1));
+        let ports = vec![Port::on(iface, Box::new(flood))];
+        let ways = (orders.clone(), news.clone());
+        let plane = Plane::new(worker, ports, Clock::start(), (Poll::Adaptive, false), ways);
+        let also_accepts = Vec::new();
+        let link =
+            Interface { index: iface, mac: Mac([2, 0, 0, 0, 0, 1]), mtu: 1500, up: true, also_accepts };
+        orders.post(Order::Command(Command::Interface(link))).unwrap();
+        orders.post(Order::Port(iface, true)).unwrap();
+        let thread = std::thread::spawn(move || plane.run());
+        while left.load(Ordering::Acquire) > 0 {
+            std::thread::yield_now();
+        }
+        // It sleeps, or is about to: these wake it, and are owed until there is room.
+        orders.post(Order::Count).unwrap();
+        orders.post(Order::End).unwrap();
+        let remains = thread.join().unwrap();
+        assert_eq!(remains.lost.count(Cause::RingFull), more as u64);
+        assert_eq!((remains.lost.count(Cause::QueueFull), &remains.overflowed[..]), (7, &[(iface, 7)][..]));
+        let heard = std::iter::from_fn(|| news.take()).filter(|n| matches!(n, News::Packet { .. })).count();
+        assert_eq!(
+            (heard, remains.counters.interfaces[0].1.in_packets),
+            (MESSAGES, (MESSAGES + more) as u64)
+        );
+    }
+}

@@ -92,6 +92,9 @@ impl BindError {
                 Self::Unsupported(host, name)
             }
             Some(libc::EINVAL) if place.kind == Kind::Tap => Self::Taken(host, "it is no TAP interface"),
+            Some(libc::EINVAL | libc::EOPNOTSUPP) if place.kind == Kind::Xdp => {
+                Self::Unsupported(host, "AF_XDP for this interface")
+            }
             Some(libc::ERANGE) if place.kind == Kind::Xdp => Self::Taken(host, "its MTU is too big for XDP"),
             _ => Self::Other(host, e),
         }
@@ -194,7 +197,8 @@ pub(super) fn bind(iface: IfIndex, name: &str, place: &Place, mtu: u16) -> Resul
 }
 
 impl Port {
-    fn on(iface: IfIndex, device: Box<dyn Device>) -> Self {
+    /// A port over a device, switched off.
+    pub(super) fn on(iface: IfIndex, device: Box<dyn Device>) -> Self {
         Self {
             iface,
             enabled: false,

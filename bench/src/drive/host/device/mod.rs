@@ -45,7 +45,7 @@ pub(super) trait Device: AsFd + Send {
     ///
     /// # Errors
     /// Why it did not take the first one.
-    fn send<'a>(&mut self, frames: &mut dyn Iterator<Item = &'a [u8]>) -> io::Result<usize>;
+    fn send(&mut self, frames: &mut dyn Iterator<Item = &[u8]>) -> io::Result<usize>;
 
     /// Frames that the kernel lost since the last question, because too many waited, or they fit nowhere.
     fn lost(&mut self) -> u64;

@@ -140,7 +140,7 @@ impl PacketSocket {
     ///
     /// # Errors
     /// Why it did not take the first one.
-    pub(super) fn send<'a>(&self, frames: &mut dyn Iterator<Item = &'a [u8]>) -> io::Result<usize> {
+    pub(super) fn send(&self, frames: &mut dyn Iterator<Item = &[u8]>) -> io::Result<usize> {
         let complete = [0_u8; OFFLOAD];
         let mut parts: [[libc::iovec; 2]; BATCH] = std::array::from_fn(|_| [EMPTY; 2]);
         // SAFETY: all zeros is a valid `mmsghdr`.
@@ -238,7 +238,7 @@ impl Device for Batched {
         Ok(n)
     }
 
-    fn send<'a>(&mut self, frames: &mut dyn Iterator<Item = &'a [u8]>) -> io::Result<usize> {
+    fn send(&mut self, frames: &mut dyn Iterator<Item = &[u8]>) -> io::Result<usize> {
         self.socket.send(frames)
     }
 

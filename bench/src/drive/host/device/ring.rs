@@ -14,8 +14,8 @@ use crate::drive::host::offload::{OFFLOAD, Offload};
 
 /// Bytes of a slot: an Ethernet frame and the kernel's words about it.
 const ROOM: usize = 2048;
-/// Slots.
-const SLOTS: usize = 2048;
+/// Slots: what waits while another thread has the core for some milliseconds.
+const SLOTS: usize = 4096;
 /// Bytes that the kernel allocates as one.
 const BLOCK: usize = 1 << 16;
 
@@ -92,7 +92,9 @@ impl Device for Mapped {
             if let Some((frame, how)) = self.frame(slot, status) {
                 each(frame, &how);
             } else if status & libc::TP_STATUS_COPY != 0 {
-                match self.socket.receive(&mut self.large) {
+                // Word of the interface comes before frames: it must not leave this one there for the next slot's.
+                let large = self.socket.receive(&mut self.large);
+                match large.or_else(|_| self.socket.receive(&mut self.large)) {
                     Ok(1) => self.large.frames().for_each(|(frame, how)| each(frame, how)),
                     _ => self.lost += 1,
                 }
@@ -109,7 +111,7 @@ impl Device for Mapped {
         Ok(n)
     }
 
-    fn send<'a>(&mut self, frames: &mut dyn Iterator<Item = &'a [u8]>) -> io::Result<usize> {
+    fn send(&mut self, frames: &mut dyn Iterator<Item = &[u8]>) -> io::Result<usize> {
         self.socket.send(frames)
     }
 

@@ -88,7 +88,7 @@ impl Device for Tap {
         Ok(BATCH)
     }
 
-    fn send<'a>(&mut self, frames: &mut dyn Iterator<Item = &'a [u8]>) -> io::Result<usize> {
+    fn send(&mut self, frames: &mut dyn Iterator<Item = &[u8]>) -> io::Result<usize> {
         let mut sent = 0;
         for frame in frames.take(BATCH) {
             match self.file.write(frame) {

@@ -240,7 +240,7 @@ impl Device for Xsk {
         Ok(n)
     }
 
-    fn send<'a>(&mut self, frames: &mut dyn Iterator<Item = &'a [u8]>) -> io::Result<usize> {
+    fn send(&mut self, frames: &mut dyn Iterator<Item = &[u8]>) -> io::Result<usize> {
         self.completion.consume(ENTRIES, |addr, _| self.free.push(addr));
         let start = self.transmit.at;
         let mut sent = 0;
