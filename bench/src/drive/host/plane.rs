@@ -168,7 +168,7 @@ impl Plane {
                 }
                 Order::Count => {
                     let counters = Box::new(self.worker.counters());
-                    let lost = |p: &Port| (p.iface, p.lost.iter().map(|(_, n)| n).sum());
+                    let lost = |p: &Port| (p.iface, p.lost.iter().map(|(_, n)| n).sum::<u64>());
                     let losses = self.ports.iter().map(lost).collect();
                     self.tell(News::Counters(counters, losses));
                 }
