@@ -139,3 +139,22 @@ fn the_first_negotiation_is_no_rekey_and_a_replaced_pair_is_one() {
         "keeping the old pair costs nothing: {rekeys:?}"
     );
 }
+
+#[test]
+fn a_rekey_by_volume_is_over_before_the_volume_is() {
+    // IOS asks 256 kilobytes before the end: at 34 Mbit/s that is 60 ms.
+    let lifetime = "crypto ipsec security-association lifetime kilobytes 2560";
+    let run = changed(
+        "inside-only",
+        1,
+        &[
+            "traffic.inside-to-remote.rate=3000pps",
+            "traffic.inside-to-remote.size=1400",
+            "traffic.inside-to-remote.stop=100s",
+            &format!("config.7204VXR-*={lifetime}"),
+            &format!("config.vpn7200={lifetime}"),
+        ],
+    );
+    assert!(run.rekeys.len() > 20, "{:?}", run.rekeys);
+    assert!(run.losses.iter().all(|loss| loss.cause == "no-sa"), "{:?}", run.losses);
+}

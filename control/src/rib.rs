@@ -221,7 +221,8 @@ impl Rib {
 
     /// The links behind a static route's next hop, if there are any.
     fn resolve(&self, known: &BTreeMap<Ipv4Prefix, Route>, own: Ipv4Prefix, hop: Hop) -> Vec<NextHop> {
-        let up = |iface: IfIndex| self.connected.values().any(|i| *i == iface);
+        // Nothing has to be up for packets to be thrown away.
+        let up = |iface| iface == IfIndex::NULL || self.connected.values().any(|i| *i == iface);
         match (hop.via, hop.iface) {
             (via, Some(iface)) if up(iface) => vec![NextHop { iface, via: via.map(IpAddr::V4) }],
             (None, _) | (_, Some(_)) => Vec::new(),
@@ -275,6 +276,10 @@ impl Route {
         let mut line = format!("{} {prefix}", self.code());
         if self.protocol == Protocol::Connected {
             line.push_str(" is directly connected");
+            return line;
+        }
+        if self.hops.iter().all(|hop| hop.iface == Some(IfIndex::NULL)) {
+            line.push_str(" is directly connected, Null0");
             return line;
         }
         let _ = write!(line, " [{}/{}]", self.distance, self.metric);

@@ -13,12 +13,12 @@ use signal_hook::consts::SIGINT;
 use super::lines::{Debug, clock, is_printed};
 use super::view::{self, End, View};
 use super::{Failure, print};
-use crate::drive::host::{self, Binding, Ended, Options, Said, Session};
+use crate::drive::host::{self, Binding, Ended, NoPlace, Options, Place, Poll, Said, Session};
 use crate::live::{self, Feed, Name, Network};
 use crate::manifest::Manifest;
 use crate::measure::figures::Event;
 use crate::place::nearest;
-use crate::report::attach::{Document, Port, SCHEMA, answer};
+use crate::report::attach::{Cores, Document, Port, SCHEMA, answer};
 use crate::scenario::quantity;
 use crate::staged::Staged;
 use crate::wireshark;
@@ -27,9 +27,16 @@ use crate::wireshark;
 pub(super) struct Arguments {
     /// The router's IOS configuration
     config: PathBuf,
-    /// One of its interfaces on one of this machine's, which must have no IPv4 address of the kernel's
+    /// One of its interfaces on one of this machine's, which must have no IPv4 address of the kernel's: veth0 by
+    /// AF_PACKET, xdp:veth0 by AF_XDP, or tap:NAME, behind which the kernel itself is a station
     #[arg(long, value_name = "INTERFACE=HOST", required = true)]
     bind: Vec<String>,
+    /// What the dataplane does while nothing arrives: sleep after 50 µs, or never
+    #[arg(long, value_enum, default_value_t = Polling::Adaptive)]
+    poll: Polling,
+    /// The dataplane's core; the control plane takes another, if there is one [default: isolated ones first, then the last]
+    #[arg(long, value_name = "N")]
+    core: Option<usize>,
     /// What it does where its configuration is silent: ios-12.3, ios-15 or frr
     #[arg(long, default_value = "ios-12.3")]
     profile: String,
@@ -59,6 +66,12 @@ pub(super) struct Arguments {
     keys: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Polling {
+    Adaptive,
+    Busy,
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let file = arguments.config.display().to_string();
     let text =
@@ -73,14 +86,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let shows = arguments.show.iter().map(|s| show(s)).collect::<Result<Vec<_>, _>>()?;
     let length = arguments.r#for.as_deref().map(quantity::duration).transpose();
     let length = length.map_err(|e| Failure::Input(format!("--for: {e}")))?;
-    if let Some(dir) = &arguments.out {
-        std::fs::create_dir_all(dir).map_err(|e| Failure::Input(format!("{}: {e}", dir.display())))?;
-    }
+    let poll = match arguments.poll {
+        Polling::Adaptive => Poll::Adaptive,
+        Polling::Busy => Poll::Busy,
+    };
+    let cores = host::Cores::best(arguments.core).map_err(|cores| {
+        let cores: Vec<String> = cores.iter().map(ToString::to_string).collect();
+        Failure::Input(format!("--core: this process may run on {}", cores.join(", ")))
+    })?;
     let (out, keys) = (arguments.out.as_deref(), arguments.keys);
     // A descriptor of its own: the buffer of `io::stdin` would hide from who waits what was read already.
     let console = arguments.console.then(|| std::io::stdin().as_fd().try_clone_to_owned()).transpose()?;
-    let mut options = Options { length, shows, console, deaf: false, out, keys, feed: None };
+    let mut options = Options { length, shows, console, deaf: false, out, poll, cores, keys, feed: None };
     let name = config.hostname().to_owned();
+    // Before this thread is bound to one core, which is not all that the machine has.
+    let manifest = Manifest::here("real", None);
     let session = if arguments.live {
         let (view, feed) = screen(&config, &mut options)?;
         let (mouth, mut kept) = (feed.mouth(), Vec::new());
@@ -104,7 +124,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         };
         host::run(config, profile, &bindings, options, &mut say)
     };
-    finish(arguments, &session.map_err(|e| Failure::Input(e.to_string()))?)
+    finish(arguments, &session.map_err(|e| Failure::Input(e.to_string()))?, manifest)
 }
 
 /// The screen of a router, on which a key types `exit` on its console.
@@ -140,10 +160,11 @@ fn bindings(config: &Config, texts: &[String]) -> Result<Vec<Binding>, Failure> 
         if !config.interface_at(iface).is_some_and(|i| i.name.kind().is_ethernet()) {
             return Err(wrong(format!("{name} is no Ethernet interface")));
         }
-        if bindings.iter().any(|b| b.iface == iface || b.host == host) {
+        let place: Place = host.parse().map_err(|e: NoPlace| wrong(e.to_string()))?;
+        if bindings.iter().any(|b| b.iface == iface || b.place.host == place.host) {
             return Err(wrong("one of the two is bound already".to_owned()));
         }
-        bindings.push(Binding { iface, host: host.to_owned() });
+        bindings.push(Binding { iface, place });
     }
     Ok(bindings)
 }
@@ -186,8 +207,8 @@ fn talk(arguments: &Arguments, text: &str) {
     };
 }
 
-fn finish(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
-    let json = serde_json::to_string_pretty(&document(session));
+fn finish(arguments: &Arguments, session: &Session, manifest: Manifest) -> Result<(), Failure> {
+    let json = serde_json::to_string_pretty(&document(session, manifest));
     let json = json.map_err(|e| Failure::Check(e.to_string()))? + "\n";
     if let Some(dir) = &arguments.out {
         keep(dir, &json, session, arguments.keys)
@@ -201,7 +222,7 @@ fn finish(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
     }
 }
 
-fn document(session: &Session) -> Document {
+fn document(session: &Session, manifest: Manifest) -> Document {
     let since = |at: espalier_wire::Instant| (at - session.started).as_s();
     let event = |(at, e): &(espalier_wire::Instant, espalier_control::event::Event)| Event {
         t_s: since(*at),
@@ -211,12 +232,14 @@ fn document(session: &Session) -> Document {
     };
     let port = |p: &host::PortSession| Port {
         name: p.name.clone(),
+        kind: p.kind.name(),
         host: p.host.clone(),
         mac: p.mac.to_string(),
         in_packets: p.counters.in_packets,
         in_bytes: p.counters.in_bytes,
         out_packets: p.counters.out_packets,
         out_bytes: p.counters.out_bytes,
+        overflowed: p.overflowed,
     };
     Document {
         schema: SCHEMA,
@@ -228,7 +251,8 @@ fn document(session: &Session) -> Document {
         events: session.events.iter().map(event).collect(),
         events_left_out: (session.events_left_out > 0).then_some(session.events_left_out),
         shows: session.shows.iter().map(|s| answer(s, session.started)).collect(),
-        manifest: Manifest::here("real", None),
+        cores: Cores { dataplane: session.cores.dataplane, control: session.cores.control },
+        manifest,
     }
 }
 
@@ -240,6 +264,9 @@ fn summary(session: &Session) -> String {
             "  {} on {}: {} packets in, {} out\n",
             port.name, port.host, c.in_packets, c.out_packets
         );
+        if port.overflowed > 0 {
+            text += &format!("    {} more lost by the kernel before they were taken in\n", port.overflowed);
+        }
     }
     for (cause, n) in session.dropped.iter() {
         text += &format!("  {n} lost to {cause}: {}\n", cause.meaning());

@@ -26,6 +26,8 @@ pub struct Document {
     pub ended: &'static str,
     /// The bound interfaces.
     pub interfaces: Vec<Port>,
+    /// Where its threads ran.
+    pub cores: Cores,
     /// Packets lost, by cause.
     pub dropped: BTreeMap<&'static str, u64>,
     /// What it said, debug lines left out.
@@ -45,6 +47,8 @@ pub struct Document {
 #[allow(missing_docs, reason = "names say it")]
 pub struct Port {
     pub name: String,
+    /// How frames are had: `packet`, `batch`, `tap` or `xdp`.
+    pub kind: &'static str,
     /// The machine's interface.
     pub host: String,
     pub mac: String,
@@ -52,6 +56,18 @@ pub struct Port {
     pub in_bytes: u64,
     pub out_packets: u64,
     pub out_bytes: u64,
+    /// Frames that arrived and that the kernel lost before the dataplane saw them; they are in `dropped`, too.
+    pub overflowed: u64,
+}
+
+/// Numbers of cores; absent where the kernel chose.
+#[derive(Debug, Serialize, JsonSchema)]
+#[allow(missing_docs, reason = "names say it")]
+pub struct Cores {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dataplane: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<usize>,
 }
 
 /// An answer, its time counted from `started`.

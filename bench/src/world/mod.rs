@@ -17,6 +17,7 @@ mod fault;
 pub mod node;
 pub mod plane;
 pub mod segment;
+pub mod signs;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -263,7 +264,7 @@ impl World {
             self.answer_show(at, node, &command, &exec, &counters);
         }
         if let Some(n) = self.nodes.get_mut(node) {
-            n.looked(now, counters);
+            n.looked(now, &counters);
         }
     }
 

@@ -1,6 +1,5 @@
 //! One router of the world: its control plane, its dataplane, its ports.
 
-use std::collections::BTreeMap;
 use std::mem;
 
 use espalier_control::Machine as _;
@@ -10,12 +9,13 @@ use espalier_control::router::{self, Input, Router};
 use espalier_dataplane::batch::Batch;
 use espalier_dataplane::crypto::Choice;
 use espalier_dataplane::worker::{Config, Worker};
-use espalier_wire::plane::{Command, Counters, Direction, PolicyId};
+use espalier_wire::plane::{Command, Counters};
 use espalier_wire::random::Random;
-use espalier_wire::{Duration, Instant, Mac, Spi};
+use espalier_wire::{Instant, Mac};
 
 use super::plane::{Dataplane, Job, Said};
 use crate::measure::topology::InterfaceFigure;
+use crate::world::signs::Signs;
 
 /// A router, on or off.
 pub struct Node {
@@ -39,16 +39,12 @@ pub struct Node {
     pub ports: Vec<Option<(usize, usize)>>,
     /// When something is due.
     pub deadline: Option<Instant>,
-    /// The dataplane's checkers are on.
-    watched: bool,
     profile: Profile,
     macs: Vec<Mac>,
     random: Random,
     boots: u64,
     control_deadline: Option<Instant>,
-    /// Whose each SA is, and how many packets it had when [`Node::watch_traffic`] last looked.
-    counted: BTreeMap<(bool, Spi), (PolicyId, u64)>,
-    looked: Instant,
+    signs: Signs,
 }
 
 fn virtual_address(group: &ios::model::StandbyGroup) -> Option<String> {
@@ -75,19 +71,17 @@ impl Node {
         Self {
             name: name.to_owned(),
             router: None,
-            plane: Dataplane::new(name, worker(&profile, random.fork("off")), true),
+            plane: Dataplane::new(name, worker(&profile, FRAMES, random.fork("off"))),
             away: false,
             life: 0,
             said: Said::default(),
             actions: Vec::new(),
             ports: vec![None; interfaces],
             deadline: None,
-            watched: true,
             macs,
             boots: 0,
             control_deadline: None,
-            counted: BTreeMap::new(),
-            looked: Instant::ZERO,
+            signs: Signs::default(),
             startup,
             profile,
             random,
@@ -117,18 +111,12 @@ impl Node {
         self.life += 1;
         self.said = Said::default();
         self.actions.clear();
-        self.counted.clear();
+        self.signs.forget();
         (self.deadline, self.control_deadline) = (None, None);
     }
 
-    /// Without the checkers of its dataplane, which remember every sequence number: for a router without end.
-    pub fn unwatched(mut self) -> Self {
-        self.watched = false;
-        self
-    }
-
     fn plane_of(&self, random: Random) -> Dataplane {
-        Dataplane::new(&self.name, worker(&self.profile, random), self.watched)
+        Dataplane::new(&self.name, worker(&self.profile, FRAMES, random))
     }
 
     fn dead_plane(&self) -> Dataplane {
@@ -194,50 +182,25 @@ impl Node {
         self.perform(now, Job::Command(command), &mut Batch::new());
     }
 
-    /// Keep what [`Node::watch_traffic`] compares with: of an SA that takes another's place, nothing has passed yet.
+    /// Keep what [`Node::looked`] compares with.
     pub fn count(&mut self, command: &Command) {
-        match command {
-            Command::InstallInbound { sa, policy } => {
-                self.counted.insert((false, sa.spi), (*policy, 0));
-            }
-            Command::SwapOutbound { sa, policy } => {
-                self.counted.retain(|(outbound, _), (of, _)| !(*outbound && of == policy));
-                self.counted.insert((true, sa.spi), (*policy, 0));
-            }
-            Command::DropInbound { spi } => {
-                self.counted.remove(&(false, *spi));
-            }
-            Command::DropOutbound { spi, .. } => {
-                self.counted.remove(&(true, *spi));
-            }
-            _ => {}
-        }
+        self.signs.obeyed(command);
     }
 
     /// Whether it is time for [`Node::looked`]. True only once in a while, so that it may be asked whenever something
     /// happens.
     pub fn wants_look(&mut self, now: Instant) -> bool {
-        let wants = !self.counted.is_empty() && now - self.looked >= LOOK_EVERY;
+        let wants = self.signs.due().is_some_and(|at| at <= now);
         if wants {
-            self.looked = now;
+            self.signs.look(now);
         }
         wants
     }
 
     /// Tell the control plane which policies' peers were sent to, and heard from, since the last look: what keepalives
     /// on demand live by.
-    pub fn looked(&mut self, now: Instant, counters: Counters) {
-        let mut passed = Vec::new();
-        for (direction, spi, counters) in counters.sas {
-            let outbound = direction == Direction::Outbound;
-            let Some((policy, before)) = self.counted.get_mut(&(outbound, spi)) else { continue };
-            if mem::replace(before, counters.packets) < counters.packets {
-                passed.push((*policy, outbound));
-            }
-        }
-        // What was heard last counts for more than what was sent: told last, it is the later of the two.
-        passed.sort_unstable_by_key(|(policy, outbound)| (!*outbound, *policy));
-        for (policy, outbound) in passed {
+    pub fn looked(&mut self, now: Instant, counters: &Counters) {
+        for (policy, outbound) in self.signs.compare(counters) {
             self.tell(now, Input::Traffic { policy, outbound });
         }
     }
@@ -245,13 +208,10 @@ impl Node {
     /// As [`Node::looked`], when it is time.
     pub fn watch_traffic(&mut self, now: Instant) {
         if self.wants_look(now) {
-            self.looked(now, self.plane.counters());
+            self.looked(now, &self.plane.counters());
         }
     }
 }
-
-/// How often the SAs' counters are looked at for signs of the peers' life.
-const LOOK_EVERY: Duration = Duration::from_ms(500);
 
 /// The addresses of a simulated router's interfaces: locally administered, and readable in a capture: "ESP", the
 /// router, the interface.
@@ -259,7 +219,11 @@ pub fn macs(number: u8, interfaces: usize) -> Vec<Mac> {
     (0..interfaces).map(|i| Mac([0x02, b'E', b'S', b'P', number, i as u8])).collect()
 }
 
-fn worker(profile: &Profile, random: Random) -> Worker {
-    let config = Config { ttl: 255, frames: 256, icmp_interval: profile.icmp_interval, ..Config::default() };
+/// Frames that a simulated router keeps.
+const FRAMES: usize = 256;
+
+/// A router's dataplane, which keeps so many `frames`.
+pub fn worker(profile: &Profile, frames: usize, random: Random) -> Worker {
+    let config = Config { ttl: 255, frames, icmp_interval: profile.icmp_interval, ..Config::default() };
     Worker::new(Choice::Auto, random, config)
 }

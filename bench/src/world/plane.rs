@@ -119,7 +119,6 @@ struct Asked {
 pub struct Dataplane {
     name: String,
     worker: Worker,
-    watched: bool,
     protected: BTreeMap<IfIndex, Vec<Rule>>,
     /// Ends that need no protection, as last asked.
     bare: Option<Asked>,
@@ -136,10 +135,10 @@ impl std::fmt::Debug for Dataplane {
 }
 
 impl Dataplane {
-    /// Of the router of that name, with its checkers or without.
-    pub fn new(name: &str, worker: Worker, watched: bool) -> Self {
+    /// Of the router of that name.
+    pub fn new(name: &str, worker: Worker) -> Self {
         let (protected, opened) = (BTreeMap::new(), BTreeMap::new());
-        Self { name: name.to_owned(), worker, watched, protected, bare: None, opened, sealed: Vec::new() }
+        Self { name: name.to_owned(), worker, protected, bare: None, opened, sealed: Vec::new() }
     }
 
     /// When [`Job::Tick`] next has something to do.
@@ -195,7 +194,7 @@ impl Dataplane {
     /// A sequence number that was opened once must never be opened again.
     fn receive(&mut self, now: Instant, iface: IfIndex, frames: &mut Batch, said: &mut Said) {
         self.sealed.clear();
-        if self.watched && !self.opened.is_empty() {
+        if !self.opened.is_empty() {
             frames.iter().take(AHEAD).for_each(Frame::fetch);
             for (at, frame) in frames.iter().enumerate() {
                 if let Some(ahead) = frames.get(at + AHEAD) {
@@ -228,7 +227,7 @@ impl Dataplane {
     /// What policy protects must not leave in clear.
     fn check_clear(&mut self, sent: usize, said: &mut Said) {
         for (iface, frame) in said.out.transmit.iter().skip(sent) {
-            if !self.watched || frame.meta.tag == Tag::NONE || self.protected.is_empty() {
+            if frame.meta.tag == Tag::NONE || self.protected.is_empty() {
                 continue;
             }
             let bytes = frame.bytes();

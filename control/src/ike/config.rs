@@ -94,7 +94,9 @@ pub struct Config {
     pub margin: Duration,
     /// Up to this much more, drawn at random, so that two ends seldom rekey at once.
     pub margin_jitter: Duration,
-    /// Rekey of phase 2: this many bytes before the end. IOS: 256 kilobytes.
+    /// Rekey of phase 2: this many bytes before the end. IOS: 256 kilobytes. A line that carries them in less time than a
+    /// quick mode takes (at 1 Gbit/s, 2 ms) loses what comes between to `lifetime-expired`, as IOS does: why it later got
+    /// `lifetime kilobytes disable`.
     pub margin_bytes: u64,
     /// The volume lifetime is shortened by a random share up to this many thousandths (IOS prints 4504144 of 4608000
     /// kilobytes minutes after the start).

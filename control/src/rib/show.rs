@@ -141,9 +141,11 @@ fn line(
 ) {
     let same = group.iter().all(|(p, _)| p.prefix_len() == prefix.prefix_len());
     let classful = prefix.prefix_len() == major.prefix_len();
-    let shown = if same || classful { prefix.addr().to_string() } else { prefix.to_string() };
+    // A subnet's mask stands in its network's heading.
+    let headed = same && !classful && prefix.prefix_len() > 0;
+    let shown = if headed { prefix.addr().to_string() } else { prefix.to_string() };
     // IOS writes a network that is not subnetted one column to the left.
-    let shown = if same && classful { shown } else { format!("   {shown}") };
+    let shown = if same && !headed { shown } else { format!("   {shown}") };
     let code = if prefix.prefix_len() == 0 { format!("{}*", route.code()) } else { route.code().to_owned() };
     let head = format!("{code:<5}{shown}");
     for (i, hop) in route.hops.iter().enumerate() {
@@ -173,9 +175,10 @@ fn adjacency(
 ) {
     let (name, version) = (names.long(hop.iface), route.version);
     let Some(via) = hop.via.and_then(super::v4) else {
+        let kind = if hop.iface == IfIndex::NULL { "null" } else { "glean" };
         let _ = writeln!(
             text,
-            "{prefix}, version {version}, epoch 0, attached, connected\n  via {name}, 0 dependencies\n    valid glean adjacency"
+            "{prefix}, version {version}, epoch 0, attached, connected\n  via {name}, 0 dependencies\n    valid {kind} adjacency"
         );
         return;
     };

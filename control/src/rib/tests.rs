@@ -113,3 +113,23 @@ fn the_version_of_a_prefix_is_that_of_its_latest_change() {
     assert_eq!(shown(&rib, "10.1.1.0/24"), "10.1.1.0/24, version 1, epoch 0, attached, connected");
     assert_eq!(shown(&rib, "20.1.1.0/24"), "20.1.1.0/24, version 6, epoch 0, cached adjacency 172.16.172.49");
 }
+
+#[test]
+fn null0_needs_no_link_and_is_shown_as_ios_shows_it() {
+    let mut rib = Rib::default();
+    rib.add_static(prefix("10.0.0.0/8"), Hop { via: None, iface: Some(IfIndex::NULL) }, 1);
+    rib.add_static(prefix("20.0.0.0/8"), via("10.9.9.9"), 1);
+    let changes = rib.update(Instant::ZERO);
+    let hops = vec![NextHop { iface: IfIndex::NULL, via: None }];
+    for (change, net) in changes.iter().zip(["10.0.0.0/8", "20.0.0.0/8"]) {
+        let told = Command::Route { prefix: Prefix::V4(prefix(net)), next_hops: hops.clone() };
+        assert_eq!(change.command(|_| false), Some(told), "{net}");
+    }
+    let line = rib.lookup("10.1.1.1".parse().unwrap()).unwrap().1.line(prefix("10.0.0.0/8"));
+    assert_eq!(line, "S 10.0.0.0/8 is directly connected, Null0");
+    let names = |_: IfIndex| "Null0".to_owned();
+    let text = rib.show_route(Instant::ZERO, None, &names);
+    assert!(text.contains("\nS    10.0.0.0/8 is directly connected, Null0\n"), "{text}");
+    rib.remove_static(prefix("10.0.0.0/8"), Hop { via: None, iface: Some(IfIndex::NULL) });
+    assert_eq!(rib.update(Instant::ZERO).len(), 2, "and what it led to");
+}

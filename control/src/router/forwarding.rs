@@ -9,7 +9,7 @@ use espalier_wire::{IfIndex, Ipv4Prefix, Mac};
 use super::{Cx, Output, Router, setup};
 use crate::event::{Level, Mark, Source};
 use crate::hsrp::trace::{Api, What};
-use crate::ios::model;
+use crate::ios::model::{self, InterfaceKind};
 use crate::rib::{Change, Hop, Protocol, Route};
 use crate::{arp, crypto_map, hsrp, ospf, track};
 
@@ -201,6 +201,9 @@ impl Router {
     fn hop(&self, route: &model::StaticRoute) -> Hop {
         match route.next_hop {
             model::NextHop::Address(via) => Hop { via: Some(via), iface: None },
+            model::NextHop::Interface(name) if name.kind() == InterfaceKind::Null => {
+                Hop { via: None, iface: Some(IfIndex::NULL) }
+            }
             model::NextHop::Interface(name) => Hop { via: None, iface: self.config.index_of(name) },
             model::NextHop::Both(name, via) => Hop { via: Some(via), iface: self.config.index_of(name) },
         }

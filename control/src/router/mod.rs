@@ -197,7 +197,11 @@ struct Names<'a>(&'a Config);
 
 impl InterfaceNames for Names<'_> {
     fn long(&self, iface: IfIndex) -> String {
-        self.0.interface_at(iface).map_or_else(|| format!("if{}", iface.0), |i| i.name.to_string())
+        match self.0.interface_at(iface) {
+            Some(interface) => interface.name.to_string(),
+            None if iface == IfIndex::NULL => "Null0".to_owned(),
+            None => format!("if{}", iface.0),
+        }
     }
 }
 

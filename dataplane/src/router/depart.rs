@@ -84,6 +84,11 @@ impl Worker {
             self.complain(now, &frame, headers, Complaint::Unreachable);
             return self.lose(frame, Cause::NoRoute, out);
         };
+        if hop.iface == IfIndex::NULL {
+            // IOS tells the sender, unless `no ip unreachables` is said of Null0.
+            self.complain(now, &frame, headers, Complaint::Unreachable);
+            return self.lose(frame, Cause::NullRoute, out);
+        }
         let verdict =
             if frame.meta.control { Verdict::Bypass } else { self.verdict(hop.iface, &headers.flow) };
         match verdict {
@@ -143,6 +148,9 @@ impl Worker {
             self.complain(now, &frame, &headers, Complaint::Unreachable);
             return self.lose(frame, Cause::NoRoute, out);
         };
+        if hop.iface == IfIndex::NULL {
+            return self.lose(frame, Cause::NullRoute, out);
+        }
         let Some(link) = self.links.up(hop.iface) else { return self.lose(frame, Cause::InterfaceDown, out) };
         let mtu = usize::from(link.iface.mtu);
         if headers.len as usize <= mtu {

@@ -441,3 +441,20 @@ proptest! {
         prop_assert!(count >= frames.len() * 2);
     }
 }
+
+#[test]
+fn a_route_to_null_discards_and_tells() {
+    let (mut a, _) = pair();
+    let hop = NextHop { iface: IfIndex::NULL, via: None };
+    a.command(Instant::ZERO, Command::Route { prefix: net("9.0.0.0/8"), next_hops: vec![hop] }).unwrap();
+    let lost = testing::udp4([10, 1, 0, 9], [9, 9, 9, 9], 1, 2, 30);
+    for _ in 0..2 {
+        let out = receive(&mut a, INSIDE, vec![frame_to(mac(1, INSIDE), &lost, 7)]);
+        assert_eq!(causes(&out), [Cause::NullRoute]);
+    }
+    assert_eq!(a.icmp_errors(), (1, 1), "unreachable, at the usual rate");
+    // A tunnel whose outer packets lead nowhere.
+    a.command(Instant::ZERO, Command::Route { prefix: net("192.1.2.2/32"), next_hops: vec![hop] }).unwrap();
+    let out = receive(&mut a, INSIDE, vec![frame_to(mac(1, INSIDE), &inner(100), 8)]);
+    assert_eq!(causes(&out), [Cause::NullRoute]);
+}

@@ -42,6 +42,8 @@ causes! {
     TtlExpired => "ttl-expired",
     /// No route to the destination.
     NoRoute => "no-route",
+    /// Its route leads to Null0, where packets are discarded by design.
+    NullRoute => "null-route",
     /// The next hop's link address is not known yet (ARP is asking).
     NoNeighbour => "no-neighbour",
     /// Arrived for one of the node's own addresses where nothing listens.

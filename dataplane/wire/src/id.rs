@@ -15,6 +15,11 @@ pub struct Seq(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct IfIndex(pub u16);
 
+impl IfIndex {
+    /// The interface that leads nowhere, IOS's Null0: what is routed there is discarded.
+    pub const NULL: Self = Self(u16::MAX);
+}
+
 /// An OSPF router id (RFC 2328 section C.1), written as an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouterId(pub Ipv4Addr);

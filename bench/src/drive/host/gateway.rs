@@ -1,43 +1,66 @@
-//! The router itself between its ports: what a world does for its routers, done for one, without books of traffic.
+//! The router's control plane: its machines and timers, what it says, and the messages to and from its dataplane, which
+//! runs on another thread ([`super::plane`]).
 
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
 use std::mem;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::thread::JoinHandle;
 
+use espalier_control::Machine as _;
 use espalier_control::event::{Event, Level};
 use espalier_control::ios::{Config, Diagnostic, Exec};
-use espalier_control::profile::Profile;
-use espalier_control::router::{Input, Output, Punted};
-use espalier_dataplane::batch::Batch;
-use espalier_dataplane::fate::{self, Why};
-use espalier_dataplane::frame::Frame;
-use espalier_dataplane::mem::Pool;
+use espalier_control::router::{Input, Output, Router};
 use espalier_wire::cause::CauseCounts;
-use espalier_wire::ether;
-use espalier_wire::plane::{Command, SaSpec};
-use espalier_wire::random::Random;
-use espalier_wire::{IfIndex, Instant, Mac};
+use espalier_wire::plane::{Command, Counters, SaSpec};
+use espalier_wire::{Cause, Duration, IfIndex, Instant, Spi};
 
-use super::port::Port;
-use super::socket::Received;
-use super::{Ended, Error, PortSession, Said, Session};
+use super::mailbox::Mailbox;
+use super::plane::{News, Order, Remains};
+use super::port::Link;
+use super::{Clock, Cores, Ended, Error, PortSession, Said, Session, socket};
 use crate::live::Count;
 use crate::measure::recording::Shown;
 use crate::wireshark::IkeKey;
-use crate::world::node::{Node, macs};
-use crate::world::plane::{self, Job};
+use crate::world::signs::Signs;
 
 /// Events kept for the report; a router that runs for months says more.
 const EVENTS: usize = 100_000;
-/// Bytes of Ethernet header before a punted packet.
-const ETHERNET: usize = ether::HEADER_LEN;
+/// Packets that may wait for room in the ring to the dataplane; commands wait however many they are.
+const PACKETS: usize = 1024;
+/// Messages heard between two looks at the timers.
+const HEARD: usize = 256;
+/// How soon to look whether there is room again.
+const SOON: Duration = Duration::from_ms(1);
+/// How long the dataplane may take to say what it counted. It never does; a `show` must not hang on it.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// A router and its ports.
+/// The dataplane's thread, and the ways to it and from it.
+pub(super) struct Dataplane {
+    pub(super) thread: JoinHandle<Remains>,
+    pub(super) orders: Mailbox<Order>,
+    pub(super) news: Mailbox<News>,
+}
+
+/// A router, its dataplane elsewhere.
 pub(super) struct Gateway<'a> {
-    node: Node,
-    ports: Vec<Port>,
-    pool: Pool,
-    batch: Vec<Frame>,
-    spare: plane::Said,
-    started: Instant,
+    name: String,
+    router: Router,
+    links: Vec<Link>,
+    plane: Dataplane,
+    /// What found no room in the ring yet, in order.
+    unsent: VecDeque<Order>,
+    /// What came while something else was waited for.
+    unheard: VecDeque<News>,
+    actions: Vec<Output>,
+    /// What the dataplane had counted when it was last asked.
+    counters: Counters,
+    /// By port, what its device and its queue had lost then.
+    port_losses: Vec<(IfIndex, u64)>,
+    signs: Signs,
+    spis: BTreeSet<Spi>,
+    lost: CauseCounts,
+    clock: Clock,
     say: &'a mut dyn FnMut(Said<'_>),
     events: Vec<(Instant, Event)>,
     events_left_out: u64,
@@ -49,120 +72,169 @@ pub(super) struct Gateway<'a> {
 }
 
 impl<'a> Gateway<'a> {
-    /// A router that is off. `when`: the start, and whether keys are kept.
+    /// A router that is off; `keep_keys`: for Wireshark.
     pub(super) fn new(
-        startup: Config,
-        profile: Profile,
-        random: Random,
-        ports: Vec<Port>,
-        when: (Instant, bool),
+        startup: &Config,
+        router: Router,
+        links: Vec<Link>,
+        plane: Dataplane,
+        (clock, keep_keys): (Clock, bool),
         say: &'a mut dyn FnMut(Said<'_>),
     ) -> Self {
-        let mut macs = macs(0, startup.interfaces.len());
-        for port in &ports {
-            if let Some(mac) = macs.get_mut(usize::from(port.iface.0)) {
-                *mac = port.mac;
-            }
-        }
-        let name = startup.hostname().to_owned();
         Self {
-            node: Node::new(&name, macs, startup, profile, random).unwatched(),
-            ports,
-            pool: Pool::new(4096),
-            batch: Vec::new(),
-            spare: plane::Said::default(),
-            started: when.0,
+            name: startup.hostname().to_owned(),
+            router,
+            links,
+            plane,
+            unsent: VecDeque::new(),
+            unheard: VecDeque::new(),
+            actions: Vec::new(),
+            counters: Counters::default(),
+            port_losses: Vec::new(),
+            signs: Signs::default(),
+            spis: BTreeSet::new(),
+            lost: CauseCounts::default(),
+            clock,
             say,
             events: Vec::new(),
             events_left_out: 0,
             shows: Vec::new(),
-            keep_keys: when.1,
+            keep_keys,
             sas: Vec::new(),
             ike_keys: Vec::new(),
             violations: Vec::new(),
         }
     }
 
-    pub(super) fn ports(&self) -> impl Iterator<Item = &Port> {
-        self.ports.iter()
+    pub(super) fn power_on(&mut self, now: Instant) {
+        self.tell(now, Input::Boot);
     }
 
-    pub(super) fn power_on(&mut self, now: Instant) -> Result<(), Vec<Diagnostic>> {
-        self.node.power_on(now)?;
-        self.node.booted();
-        self.settle(now);
-        Ok(())
+    /// What becomes readable when the dataplane has something to say to a sleeper.
+    pub(super) fn source(&self) -> BorrowedFd<'_> {
+        self.plane.news.as_fd()
     }
 
-    /// By port what came, went and was lost there; then the router's own losses.
-    pub(super) fn counts(&self) -> Vec<Count> {
-        let counters = self.node.counters();
+    /// About to sleep. `false`: there is something to do.
+    pub(super) fn may_sleep(&self) -> bool {
+        self.unheard.is_empty() && self.plane.news.may_sleep()
+    }
+
+    /// Awake; `rung`: by the dataplane.
+    pub(super) fn awake(&self, rung: bool) {
+        self.plane.news.awake(rung);
+    }
+
+    /// The dataplane broke down: nothing goes on without it.
+    pub(super) fn is_headless(&self) -> bool {
+        self.plane.thread.is_finished()
+    }
+
+    /// By port what came, went and was lost there until now; then the router's own losses.
+    pub(super) fn counts(&mut self) -> Vec<Count> {
+        self.count();
         let count = |name: &str, [received, sent, lost]: [u64; 3]| Count {
             name: name.to_owned(),
             packets: [received, sent, lost],
             drawn: received + sent,
         };
-        let port = |port: &Port| {
-            let of = counters.interfaces.iter().find(|(iface, _)| *iface == port.iface);
+        let port = |link: &Link| {
+            let of = self.counters.interfaces.iter().find(|(iface, _)| *iface == link.iface);
             let of = of.map(|(_, c)| *c).unwrap_or_default();
-            count(&port.name, [of.in_packets, of.out_packets, port.lost.iter().map(|(_, n)| n).sum()])
+            let lost = self.port_losses.iter().find(|(iface, _)| *iface == link.iface);
+            count(&link.name, [of.in_packets, of.out_packets, lost.map_or(0, |(_, n)| *n)])
         };
-        let router = count("forwarding", [0, 0, counters.dropped.iter().map(|(_, n)| n).sum()]);
-        self.ports.iter().map(port).chain([router]).collect()
+        let router = count("forwarding", [0, 0, self.counters.dropped.iter().map(|(_, n)| n).sum()]);
+        self.links.iter().map(port).chain([router]).collect()
     }
 
     /// When something is due.
-    pub(super) const fn deadline(&self) -> Option<Instant> {
-        self.node.deadline
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let room = (!self.unsent.is_empty()).then(|| now + SOON);
+        [self.router.next_deadline(), self.signs.due(), room].into_iter().flatten().min()
     }
 
-    /// Take in what the ports have, a batch of each.
-    pub(super) fn receive(&mut self, now: Instant, memory: &mut Received) {
-        for at in 0..self.ports.len() {
-            let Some(port) = self.ports.get_mut(at) else { continue };
-            let mut batch = mem::take(&mut self.batch);
-            port.receive(now, memory, &mut self.pool, &mut batch);
-            let iface = port.iface;
-            if !batch.is_empty() {
-                self.node.perform(now, Job::Receive(iface), &mut batch);
-                self.settle(now);
+    /// Take in what the dataplane says.
+    pub(super) fn hear(&mut self, now: Instant) {
+        self.send_waiting();
+        for _ in 0..HEARD {
+            let Some(news) = self.unheard.pop_front().or_else(|| self.plane.news.take()) else { return };
+            match news {
+                News::Packet { iface, src_mac, why, packet } => {
+                    self.tell(now, Input::Packet { iface, src_mac, why, packet });
+                }
+                News::Notice(notice) => self.tell(now, Input::Notice(notice)),
+                News::Counters(counters, losses) => {
+                    self.port_losses = losses;
+                    self.counted(now, *counters);
+                }
+                News::Refused(why) => self.violations.push(format!("{}: {why}", self.name)),
             }
-            self.batch = batch;
+        }
+    }
+
+    fn counted(&mut self, now: Instant, counters: Counters) {
+        self.counters = counters;
+        for (policy, outbound) in self.signs.compare(&self.counters) {
+            self.tell(now, Input::Traffic { policy, outbound });
         }
     }
 
     pub(super) fn timers(&mut self, now: Instant) {
-        self.node.watch_traffic(now);
-        self.node.timers(now);
-        self.settle(now);
-    }
-
-    /// Send what waits.
-    pub(super) fn flush(&mut self) {
-        for port in &mut self.ports {
-            port.flush(&mut self.pool);
+        if self.signs.due().is_some_and(|at| at <= now) {
+            self.signs.look(now);
+            self.order(Order::Count);
+        }
+        if self.router.next_deadline().is_some_and(|at| at <= now) {
+            self.router.timer(now, &mut self.actions);
+            self.settle(now);
         }
     }
 
     /// Some link changed: see whose, and tell the router.
     pub(super) fn look_at_links(&mut self, now: Instant) {
-        for at in 0..self.ports.len() {
-            let Some(port) = self.ports.get_mut(at) else { continue };
-            let before = port.is_up();
-            port.look();
-            let (up, iface) = (port.is_up(), port.iface);
+        for at in 0..self.links.len() {
+            let Some(link) = self.links.get_mut(at) else { continue };
+            let before = link.is_up();
+            link.look();
+            let (up, iface) = (link.is_up(), link.iface);
             if up != before {
-                self.node.tell(now, Input::Carrier { iface, up });
-                self.settle(now);
+                self.tell(now, Input::Carrier { iface, up });
+            }
+        }
+    }
+
+    /// Ask the dataplane what it has counted until now, and wait for it. What else it says meanwhile is heard later.
+    fn count(&mut self) {
+        self.order(Order::Count);
+        let end = std::time::Instant::now() + PATIENCE;
+        loop {
+            self.send_waiting();
+            while let Some(news) = self.plane.news.take() {
+                match news {
+                    News::Counters(counters, losses) => {
+                        (self.counters, self.port_losses) = (*counters, losses);
+                        return;
+                    }
+                    other => self.unheard.push_back(other),
+                }
+            }
+            let left = end.saturating_duration_since(std::time::Instant::now());
+            if left.is_zero() || self.is_headless() {
+                return;
+            }
+            if self.plane.news.may_sleep() {
+                let rung = socket::wait(&[self.plane.news.as_fd()], Some(left));
+                self.plane.news.awake(rung.first() == Some(&true));
             }
         }
     }
 
     pub(super) fn show(&mut self, at: Instant, command: &str, exec: &Exec) {
-        let Some(router) = &self.node.router else { return };
-        let text = router.show(at, exec, &self.node.counters());
-        let shown = Shown { at, router: self.node.name.clone(), command: command.to_owned(), text };
-        (self.say)(Said::Answer(at - self.started, &shown));
+        self.count();
+        let text = self.router.show(at, exec, &self.counters);
+        let shown = Shown { at, router: self.name.clone(), command: command.to_owned(), text };
+        (self.say)(Said::Answer(at - self.clock.epoch, &shown));
         if self.shows.len() < EVENTS {
             self.shows.push(shown);
         }
@@ -170,13 +242,11 @@ impl<'a> Gateway<'a> {
 
     pub(super) fn configure(&mut self, now: Instant, lines: String) {
         let origin = "console".to_owned();
-        self.node.tell(now, Input::Configure { origin, under: None, lines });
-        self.settle(now);
+        self.tell(now, Input::Configure { origin, under: None, lines });
     }
 
     pub(super) fn clear_sa(&mut self, now: Instant) {
-        self.node.tell(now, Input::ClearSa);
-        self.settle(now);
+        self.tell(now, Input::ClearSa);
     }
 
     pub(super) fn prompt(&mut self) {
@@ -189,94 +259,47 @@ impl<'a> Gateway<'a> {
 
     /// End in good order: HSRP resigns, OSPF flushes, IKE deletes.
     pub(super) fn shutdown(&mut self, now: Instant) {
-        self.node.tell(now, Input::Shutdown);
-        self.settle(now);
-        self.flush();
+        self.tell(now, Input::Shutdown);
     }
 
-    /// Carry out everything the router put out, until it is quiet.
+    /// Tell the router, and carry out what follows.
+    fn tell(&mut self, now: Instant, input: Input) {
+        self.router.on(now, input, &mut self.actions);
+        self.settle(now);
+    }
+
     fn settle(&mut self, now: Instant) {
-        loop {
-            if self.node.is_pressing() {
-                self.node.perform(now, Job::Tick, &mut Batch::new());
-            }
-            let mut said = mem::take(&mut self.spare);
-            mem::swap(&mut said, &mut self.node.said);
-            let actions = mem::take(&mut self.node.actions);
-            let quiet = actions.is_empty() && said.is_empty();
-            let out = &mut said.out;
-            for (iface, frame) in out.transmit.drain(..) {
-                self.send(now, iface, frame);
-            }
-            // The worker has counted them.
-            for dropped in out.drops.drain(..) {
-                self.pool.put(dropped.frame);
-            }
-            for punt in out.punts.drain(..) {
-                self.punt(now, punt);
-            }
-            for notice in out.notices.drain(..) {
-                self.node.tell(now, Input::Notice(notice));
-            }
-            self.violations.append(&mut said.violations);
-            self.spare = said;
-            for action in actions {
+        while !self.actions.is_empty() {
+            for action in mem::take(&mut self.actions) {
                 self.act(now, action);
             }
-            if quiet {
-                break;
+        }
+    }
+
+    /// Send an order, or keep it until there is room.
+    fn order(&mut self, order: Order) {
+        let is_packet = matches!(order, Order::Frame(..) | Order::Packet(_));
+        if is_packet && self.unsent.len() >= PACKETS {
+            return self.lost.add(Cause::RingFull);
+        }
+        self.unsent.push_back(order);
+        self.send_waiting();
+    }
+
+    fn send_waiting(&mut self) {
+        while let Some(order) = self.unsent.pop_front() {
+            if let Err(order) = self.plane.orders.post(order) {
+                return self.unsent.push_front(order);
             }
         }
-        self.node.look_ahead();
-    }
-
-    fn port(&mut self, iface: IfIndex) -> Option<&mut Port> {
-        self.ports.iter_mut().find(|p| p.iface == iface)
-    }
-
-    fn send(&mut self, now: Instant, iface: IfIndex, frame: Frame) {
-        match self.port(iface) {
-            Some(port) => port.send(now, frame),
-            None => self.pool.put(frame),
-        }
-    }
-
-    fn punt(&mut self, now: Instant, punt: fate::Punt) {
-        let fate::Punt { iface, mut frame, why } = punt;
-        let why = match why {
-            Why::Arp => Punted::Arp,
-            Why::Local => Punted::Local,
-            Why::Multicast => Punted::Multicast,
-            Why::Ike => Punted::Ike,
-            Why::Keepalive => Punted::Keepalive,
-        };
-        let packet = frame.bytes().to_vec();
-        let src_mac = if frame.meta.opened { Mac::default() } else { sender(&mut frame) };
-        self.node.tell(now, Input::Packet { iface, src_mac, why, packet });
-        self.pool.put(frame);
     }
 
     fn act(&mut self, now: Instant, action: Output) {
         match action {
-            Output::Command(command) => self.command(now, command),
-            Output::Transmit { iface, frame } => {
-                if let Some(frame) = self.pool.copy_of(&frame) {
-                    self.node.perform(now, Job::Link(iface), &mut vec![frame]);
-                }
-            }
-            Output::Originate { packet } => {
-                if let Some(frame) = self.pool.copy_of(&packet) {
-                    self.node.perform(now, Job::Originate, &mut vec![frame]);
-                }
-            }
-            Output::Port { iface, up } => {
-                let running = self.port(iface).map(|port| {
-                    port.enabled = up;
-                    port.is_up()
-                });
-                // A port that is bound to nothing never has a link.
-                self.node.tell(now, Input::Carrier { iface, up: running.unwrap_or(false) });
-            }
+            Output::Command(command) => self.command(command),
+            Output::Transmit { iface, frame } => self.order(Order::Frame(iface, frame)),
+            Output::Originate { packet } => self.order(Order::Packet(packet)),
+            Output::Port { iface, up } => self.port(now, iface, up),
             Output::Event(event) => self.said(now, event),
             Output::IkeKey { initiator, key } if self.keep_keys => {
                 self.ike_keys.push(IkeKey { initiator_cookie: initiator, encryption_key: key });
@@ -289,17 +312,38 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    fn command(&mut self, now: Instant, command: Command) {
+    fn port(&mut self, now: Instant, iface: IfIndex, up: bool) {
+        let link = self.links.iter_mut().find(|link| link.iface == iface);
+        // A port that is bound to nothing never has a link.
+        let running = link.is_some_and(|link| {
+            link.enabled = up;
+            link.is_up()
+        });
+        self.order(Order::Port(iface, up));
+        self.router.on(now, Input::Carrier { iface, up: running }, &mut self.actions);
+    }
+
+    fn command(&mut self, command: Command) {
+        self.signs.obeyed(&command);
+        match &command {
+            Command::InstallInbound { sa, .. } if !self.spis.insert(sa.spi) => {
+                self.violations.push(format!("{}: a second inbound SA with SPI {}", self.name, sa.spi));
+            }
+            Command::DropInbound { spi } => {
+                self.spis.remove(spi);
+            }
+            _ => {}
+        }
         if let (Command::InstallInbound { sa, .. } | Command::SwapOutbound { sa, .. }, true) =
             (&command, self.keep_keys)
         {
             self.sas.push(SaSpec::clone(sa));
         }
-        self.node.command(now, command);
+        self.order(Order::Command(command));
     }
 
     fn said(&mut self, now: Instant, event: Event) {
-        (self.say)(Said::Event(now - self.started, &event));
+        (self.say)(Said::Event(now - self.clock.epoch, &event));
         if event.level == Level::Debug && event.mark.is_none() {
             return;
         }
@@ -310,42 +354,54 @@ impl<'a> Gateway<'a> {
         }
     }
 
-    /// The run is over.
-    pub(super) fn into_session(mut self, now: Instant, ended: Ended) -> Result<Session, Error> {
-        let counters = self.node.counters();
-        let mut dropped: CauseCounts = counters.dropped.clone();
-        let mut ports = Vec::new();
-        for port in &mut self.ports {
-            port.close()?;
-            for (cause, n) in port.lost.iter() {
-                dropped.add_many(cause, n);
-            }
-            let of = counters.interfaces.iter().find(|(iface, _)| *iface == port.iface);
-            let (name, host, mac) = (port.name.clone(), port.host.clone(), port.mac);
-            ports.push(PortSession { name, host, mac, counters: of.map(|(_, c)| *c).unwrap_or_default() });
+    /// The run is over: the dataplane sends what it has, and ends.
+    pub(super) fn into_session(mut self, now: Instant, ended: Ended, cores: Cores) -> Result<Session, Error> {
+        self.order(Order::End);
+        while !self.unsent.is_empty() && !self.is_headless() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            self.send_waiting();
         }
+        let broken = |_| io::Error::other(format!("the dataplane of {} broke down", self.name));
+        let remains = self.plane.thread.join().map_err(broken)?;
+        if let Some(error) = remains.failed {
+            return Err(error.into());
+        }
+        // What it said to the very end; nobody acts on it any more.
+        while let Some(news) = self.plane.news.take() {
+            if let News::Refused(why) = news {
+                self.violations.push(format!("{}: {why}", self.name));
+            }
+        }
+        let mut dropped = remains.counters.dropped.clone();
+        for (cause, n) in remains.lost.iter().chain(self.lost.iter()) {
+            dropped.add_many(cause, n);
+        }
+        let of = |link: Link| {
+            let counters = remains.counters.interfaces.iter().find(|(iface, _)| *iface == link.iface);
+            let overflowed = remains.overflowed.iter().find(|(iface, _)| *iface == link.iface);
+            PortSession {
+                name: link.name,
+                kind: link.place.kind,
+                host: link.place.host,
+                mac: link.mac,
+                counters: counters.map(|(_, c)| *c).unwrap_or_default(),
+                overflowed: overflowed.map_or(0, |(_, n)| *n),
+            }
+        };
         Ok(Session {
-            router: self.node.name,
-            started: self.started,
-            length: now - self.started,
+            ports: self.links.into_iter().map(of).collect(),
+            router: self.name,
+            started: self.clock.epoch,
+            length: now - self.clock.epoch,
             ended,
+            cores,
             events: self.events,
             events_left_out: self.events_left_out,
             shows: self.shows,
-            ports,
             dropped,
             sas: self.sas,
             ike_keys: self.ike_keys,
             violations: self.violations,
         })
     }
-}
-
-/// The source of the frame that a punted packet came in: its header still lies before the packet. (Of a packet put
-/// together from fragments there is no one frame; nothing that asks for a sender comes in fragments.)
-fn sender(frame: &mut Frame) -> Mac {
-    if !frame.grow_front(ETHERNET) {
-        return Mac::default();
-    }
-    frame.bytes().get(6..).and_then(|b| b.first_chunk::<6>()).map_or(Mac::default(), |m| Mac(*m))
 }

@@ -4,7 +4,59 @@
 
 use espalier_wire::checksum::{add, checksum, sum};
 
-use super::socket::Offload;
+/// `struct virtio_net_hdr`: flags, GSO type, header length, segment size, where the checksum begins, where it goes.
+pub(super) const OFFLOAD: usize = 10;
+
+/// How the sender's kernel left a frame unfinished (`struct virtio_net_hdr`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::drive) struct Offload {
+    /// The checksum from this byte on is missing, and goes that many bytes further.
+    pub(super) checksum: Option<(usize, usize)>,
+    /// Kind (`VIRTIO_NET_HDR_GSO_*`) and bytes of payload of each segment, when the frame is several in one.
+    pub(super) segments: Option<(u8, usize)>,
+    /// The VLAN whose tag the kernel took off.
+    pub(super) vlan: Option<u16>,
+}
+
+impl Offload {
+    /// As the kernel says it.
+    pub(super) fn read(raw: [u8; OFFLOAD]) -> Self {
+        let word = |at: usize| usize::from(u16::from_ne_bytes([raw[at], raw[at + 1]]));
+        // VIRTIO_NET_HDR_F_NEEDS_CSUM; VIRTIO_NET_HDR_GSO_ECN says nothing that matters here.
+        let (needs_checksum, kind) = (raw[0] & 1 == 1, raw[1] & 0x7f);
+        Self {
+            checksum: needs_checksum.then(|| (word(6), word(8))),
+            segments: (kind != 0).then(|| (kind, word(4))),
+            vlan: None,
+        }
+    }
+
+    /// Of a frame that a virtual Ethernet handed over without a word: a TCP or UDP checksum that is the sum of the
+    /// pseudo-header alone was left to the hardware. To finish one that was right is to compute it once more.
+    pub(super) fn guess(frame: &[u8]) -> Self {
+        Self { checksum: left_open(frame), ..Self::default() }
+    }
+}
+
+fn left_open(frame: &[u8]) -> Option<(usize, usize)> {
+    let part = u16::from_be_bytes(*frame.get(ETHERNET + 6..)?.first_chunk()?) & 0x3fff;
+    let whole = frame.get(12..ETHERNET)? == [0x08, 0x00] && part == 0;
+    let header = usize::from(*frame.get(ETHERNET)? & 0x0f) * 4;
+    let protocol = *frame.get(ETHERNET + 9)?;
+    let offset = match protocol {
+        TCP => 16,
+        UDP => 6,
+        _ => return None,
+    };
+    let total = u16::from_be_bytes(*frame.get(ETHERNET + 2..)?.first_chunk()?);
+    let len = total.checked_sub(header as u16)?;
+    let start = ETHERNET + header;
+    let field = frame.get(start + offset..start + offset + 2)?;
+    let pseudo = add(sum(frame.get(ETHERNET + 12..ETHERNET + 20)?), add(u16::from(protocol), len));
+    // A frame that is longer than its packet ends in padding, which no checksum covers.
+    let exact = frame.len() == ETHERNET + usize::from(total);
+    (whole && exact && field == pseudo.to_be_bytes()).then_some((start, offset))
+}
 
 /// `VIRTIO_NET_HDR_GSO_TCPV4` and `VIRTIO_NET_HDR_GSO_UDP_L4`.
 const TCP_V4: u8 = 1;
@@ -18,7 +70,7 @@ const FIN_PSH: u8 = 0x09;
 const CWR: u8 = 0x80;
 
 /// Give `each` the frame, or the frames, that it stands for. `false`: it stands for several, of a kind not known here.
-pub(crate) fn complete(frame: &[u8], how: &Offload, mut each: impl FnMut(&[u8])) -> bool {
+pub(in crate::drive) fn complete(frame: &[u8], how: &Offload, mut each: impl FnMut(&[u8])) -> bool {
     match how.segments {
         None => {
             match how.checksum {
@@ -153,6 +205,25 @@ mod tests {
         let how = Offload { checksum: Some((34, 16)), ..Offload::default() };
         let done = &all(&frame, how)[0];
         assert_eq!(add(add(sum(&done[26..34]), add(6, 31)), sum(&done[34..])), 0xffff);
+    }
+
+    #[test]
+    fn what_nobody_said_was_left_open_is_guessed() {
+        let mut frame = tcp(11);
+        frame[16..18].copy_from_slice(&51_u16.to_be_bytes());
+        (frame[20], frame[21]) = (0x40, 0);
+        assert_eq!(Offload::guess(&frame), Offload::default());
+        let pseudo = add(sum(&frame[26..34]), add(6, 31));
+        frame[50..52].copy_from_slice(&pseudo.to_be_bytes());
+        let how = Offload::guess(&frame);
+        assert_eq!(how.checksum, Some((34, 16)));
+        let done = &all(&frame, how)[0];
+        assert_eq!(Offload::guess(done), Offload::default());
+        for cut in 0..frame.len() {
+            assert_eq!(Offload::guess(&frame[..cut]), Offload::default());
+        }
+        frame[20] = 0x20;
+        assert_eq!(Offload::guess(&frame), Offload::default(), "a fragment has no checksum of its own");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use espalier_dataplane::mem::Pool;
 use espalier_wire::cause::CauseCounts;
 use espalier_wire::{Cause, IfIndex, Instant, Mac};
 
+use super::device::{self, Device, Kind, Place};
 use super::offload;
-use super::socket::{self, PacketSocket, Received, Status};
+use super::socket;
 use crate::capture::{Format, Interface, LinkType, WriteError, Writer};
 
 /// How long a full interface may take to send something before what waits is lost.
@@ -43,35 +45,110 @@ pub enum BindError {
         /// What the other wants.
         needs: u16,
     },
-    /// No right to open raw sockets.
-    #[error("{0}: not allowed to open a raw socket: this needs root, or CAP_NET_RAW")]
-    NotAllowed(String),
+    /// No right to.
+    #[error("{host}: not allowed to {what}: this needs root, or {needs}")]
+    NotAllowed {
+        /// The machine's interface.
+        host: String,
+        /// To do what.
+        what: &'static str,
+        /// What would allow it.
+        needs: &'static str,
+    },
+    /// Somebody has it for himself.
+    #[error("{0}: {1}")]
+    Taken(String, &'static str),
+    /// This kernel has no such thing.
+    #[error("{0}: this kernel has no {1}")]
+    Unsupported(String, &'static str),
     /// Anything else.
     #[error("{0}: {1}")]
     Other(String, io::Error),
 }
 
-/// A bound interface.
+impl BindError {
+    /// What an error of the kernel's means for a place.
+    fn of(place: &Place, e: io::Error) -> Self {
+        let host = place.host.clone();
+        let (what, needs, name, taken) = match place.kind {
+            Kind::Packet | Kind::Batch => {
+                ("open a raw socket", "CAP_NET_RAW", "AF_PACKET", "somebody has it")
+            }
+            Kind::Tap => {
+                ("make or open a TAP interface", "CAP_NET_ADMIN", "TAP", "somebody holds its far end")
+            }
+            Kind::Xdp => (
+                "open an AF_XDP socket and load its program",
+                "CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF",
+                "AF_XDP",
+                "another program has its XDP hook",
+            ),
+        };
+        match e.raw_os_error() {
+            Some(libc::ENODEV) if place.kind != Kind::Tap => Self::NoInterface(host),
+            Some(libc::EPERM | libc::EACCES) => Self::NotAllowed { host, what, needs },
+            Some(libc::EBUSY) => Self::Taken(host, taken),
+            Some(libc::EAFNOSUPPORT | libc::ENOSYS | libc::ENOENT | libc::ENOPROTOOPT) => {
+                Self::Unsupported(host, name)
+            }
+            Some(libc::EINVAL) if place.kind == Kind::Tap => Self::Taken(host, "it is no TAP interface"),
+            Some(libc::EINVAL | libc::EOPNOTSUPP) if place.kind == Kind::Xdp => {
+                Self::Unsupported(host, "AF_XDP for this interface")
+            }
+            Some(libc::ERANGE) if place.kind == Kind::Xdp => Self::Taken(host, "its MTU is too big for XDP"),
+            _ => Self::Other(host, e),
+        }
+    }
+}
+
+/// A bound interface, as the dataplane has it.
 pub(super) struct Port {
+    /// Its index in the router's configuration.
+    pub(super) iface: IfIndex,
+    /// The router has switched it on.
+    pub(super) enabled: bool,
+    /// What was lost here, outside the dataplane.
+    pub(super) lost: CauseCounts,
+    /// Frames that the kernel lost before they got here.
+    pub(super) overflowed: u64,
+    device: Box<dyn Device>,
+    /// It would wake us for nothing: the interface is gone.
+    mute: bool,
+    waiting: VecDeque<Frame>,
+    capture: Option<Writer>,
+    failed: Option<WriteError>,
+}
+
+/// A bound interface, as the control plane has it.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
     /// Its index in the router's configuration.
     pub(super) iface: IfIndex,
     /// Its name there.
     pub(super) name: String,
     /// The machine's interface.
-    pub(super) host: String,
+    pub(super) place: Place,
     /// The router's own address on it.
     pub(super) mac: Mac,
     /// It has a link.
     pub(super) running: bool,
     /// The router has switched it on.
     pub(super) enabled: bool,
-    /// What was lost here, outside the dataplane.
-    pub(super) lost: CauseCounts,
-    /// The socket.
-    pub(super) socket: PacketSocket,
-    waiting: VecDeque<Frame>,
-    capture: Option<Writer>,
-    failed: Option<WriteError>,
+    /// The kernel's number for the interface.
+    index: libc::c_int,
+}
+
+impl Link {
+    /// The router would hear something now.
+    pub(super) const fn is_up(&self) -> bool {
+        self.running && self.enabled
+    }
+
+    /// Ask the machine whether there is a link. A vanished interface has none, and neither has another of its name.
+    pub(super) fn look(&mut self) {
+        let now = socket::status(&self.place.host);
+        self.running = now.is_ok_and(|now| now.running && now.index == self.index);
+    }
 }
 
 /// The router's address on an interface: the interface's own with one bit turned, so that the kernel's stack does not
@@ -82,100 +159,104 @@ fn own_mac(host: Mac) -> Mac {
     Mac([((first ^ 0x04) | 0x02) & 0xfe, a, b, c, d, e])
 }
 
+/// Bind a place of the machine to the router's interface `iface`, which is called `name` and carries packets of `mtu`
+/// bytes.
+///
+/// # Errors
+/// Why it cannot be.
+pub(super) fn bind(iface: IfIndex, name: &str, place: &Place, mtu: u16) -> Result<(Link, Port), BindError> {
+    let host = &place.host;
+    let refused = |e: io::Error| BindError::of(place, e);
+    // A TAP interface may not be there before it is opened; the kernel's address on it is what it is for.
+    let tap = (place.kind == Kind::Tap).then(|| device::tap(host, mtu)).transpose().map_err(refused)?;
+    let told = socket::status(host).map_err(refused)?;
+    if !told.ethernet {
+        return Err(BindError::NotEthernet(host.clone()));
+    }
+    if told.addressed && tap.is_none() {
+        return Err(BindError::Addressed(host.clone()));
+    }
+    if told.mtu < usize::from(mtu) {
+        let (host, name) = (host.clone(), name.to_owned());
+        return Err(BindError::Mtu { host, name, has: told.mtu, needs: mtu });
+    }
+    let (kind, device) = match tap {
+        Some(tap) => (Kind::Tap, tap),
+        None => device::open(place.kind, host, &told).map_err(refused)?,
+    };
+    let link = Link {
+        iface,
+        name: name.to_owned(),
+        place: Place { kind, host: host.clone() },
+        mac: own_mac(told.mac),
+        running: told.running,
+        enabled: false,
+        index: told.index,
+    };
+    Ok((link, Port::on(iface, device)))
+}
+
 impl Port {
-    /// Bind `host` to the router's interface `iface`, which is called `name` and carries packets of `mtu` bytes.
-    ///
-    /// # Errors
-    /// Why it cannot be.
-    pub(super) fn bind(iface: IfIndex, name: &str, host: &str, mtu: u16) -> Result<Self, BindError> {
-        let of = || host.to_owned();
-        let told = socket::status(host).map_err(|e| match e.raw_os_error() {
-            Some(libc::ENODEV) => BindError::NoInterface(of()),
-            _ => BindError::Other(of(), e),
-        })?;
-        if !told.ethernet {
-            return Err(BindError::NotEthernet(of()));
-        }
-        if told.addressed {
-            return Err(BindError::Addressed(of()));
-        }
-        if told.mtu < usize::from(mtu) {
-            return Err(BindError::Mtu { host: of(), name: name.to_owned(), has: told.mtu, needs: mtu });
-        }
-        let socket = PacketSocket::open(told.index).map_err(|e| match e.kind() {
-            io::ErrorKind::PermissionDenied => BindError::NotAllowed(of()),
-            _ => BindError::Other(of(), e),
-        })?;
-        Ok(Self {
+    /// A port over a device, switched off.
+    pub(super) fn on(iface: IfIndex, device: Box<dyn Device>) -> Self {
+        Self {
             iface,
-            name: name.to_owned(),
-            host: of(),
-            mac: own_mac(told.mac),
-            running: told.running,
             enabled: false,
             lost: CauseCounts::default(),
-            socket,
+            overflowed: 0,
+            device,
+            mute: false,
             waiting: VecDeque::new(),
             capture: None,
             failed: None,
-        })
+        }
+    }
+
+    /// What it can be waited for by, unless it never has anything to say again.
+    pub(super) fn source(&self) -> Option<BorrowedFd<'_>> {
+        (!self.mute).then(|| self.device.as_fd())
+    }
+
+    /// Its descriptor woke us.
+    pub(super) fn woken(&mut self) {
+        self.mute = !self.device.woken();
     }
 
     /// Write what passes to `HOST.pcapng` in `dir`.
     ///
     /// # Errors
     /// A place that cannot be written.
-    pub(super) fn record(&mut self, dir: &Path, router: &str) -> Result<(), WriteError> {
-        let path = dir.join(format!("{}.pcapng", self.host));
-        let about = format!("{router} {} on {}", self.name, self.host);
-        let mut writer = Writer::create(&path, Format::Pcapng, &about)?;
-        let name = Some(format!("{router}:{}", self.name));
+    pub(super) fn record(&mut self, dir: &Path, router: &str, link: &Link) -> Result<(), WriteError> {
+        let (name, host) = (&link.name, &link.place.host);
+        let path = dir.join(format!("{host}.pcapng"));
+        let mut writer = Writer::create(&path, Format::Pcapng, &format!("{router} {name} on {host}"))?;
+        let name = Some(format!("{router}:{name}"));
         writer.interface(&Interface { link: LinkType::ETHERNET, name })?;
         self.capture = Some(writer);
         Ok(())
     }
 
-    /// The router would hear something now.
-    pub(super) const fn is_up(&self) -> bool {
-        self.running && self.enabled
-    }
-
-    /// Ask the machine whether there is a link. A vanished interface has none.
-    pub(super) fn look(&mut self) {
-        self.running = socket::status(&self.host).is_ok_and(|Status { running, .. }| running);
-    }
-
     /// Take up to a batch of frames in. How many the kernel had.
-    pub(super) fn receive(
-        &mut self,
-        now: Instant,
-        memory: &mut Received,
-        pool: &mut Pool,
-        into: &mut Vec<Frame>,
-    ) -> usize {
-        // The only errors are that the link went, which LinkNews tells, and frames the kernel cannot describe.
-        let Ok(n) = self.socket.receive(memory) else { return 0 };
-        for (frame, how) in memory.frames() {
-            if !self.enabled || how.vlan.is_some_and(|vlan| vlan != 0) {
-                let cause = if self.enabled { Cause::UnknownEthertype } else { Cause::InterfaceDown };
-                self.lost.add(cause);
-                continue;
+    pub(super) fn receive(&mut self, now: Instant, pool: &mut Pool, into: &mut Vec<Frame>) -> usize {
+        let Self { enabled, lost, capture, failed, device, .. } = self;
+        let received = device.receive(&mut |frame, how| {
+            if !*enabled || how.vlan.is_some_and(|vlan| vlan != 0) {
+                lost.add(if *enabled { Cause::UnknownEthertype } else { Cause::InterfaceDown });
+                return;
             }
-            let (capture, failed) = (&mut self.capture, &mut self.failed);
-            let mut lost = 0;
-            let known = offload::complete(frame, &how, |one| {
+            let known = offload::complete(frame, how, |one| {
                 note(capture, failed, now, one);
                 match pool.copy_of(one) {
                     Some(frame) => into.push(frame),
-                    None => lost += 1,
+                    None => lost.add(Cause::NoFrame),
                 }
             });
-            self.lost.add_many(Cause::NoFrame, lost);
             if !known {
-                self.lost.add(Cause::TooBig);
+                lost.add(Cause::TooBig);
             }
-        }
-        n
+        });
+        // The only errors are that the link went, which LinkNews tells, and frames the kernel cannot describe.
+        received.unwrap_or(0)
     }
 
     /// Have a frame sent with the next [`Port::flush`].
@@ -188,7 +269,8 @@ impl Port {
     pub(super) fn flush(&mut self, pool: &mut Pool) {
         let mut patient = true;
         while !self.waiting.is_empty() {
-            let cause = match self.socket.send(self.waiting.iter().map(|frame| frame.bytes())) {
+            let sent = self.device.send(&mut self.waiting.iter().map(|frame| frame.bytes()));
+            let cause = match sent {
                 Ok(sent) => {
                     for frame in self.waiting.drain(..sent.min(self.waiting.len())) {
                         pool.put(frame);
@@ -221,7 +303,8 @@ impl Port {
     /// # Errors
     /// The first thing that went wrong with the capture.
     pub(super) fn close(&mut self) -> Result<(), WriteError> {
-        self.lost.add_many(Cause::QueueFull, self.socket.overflowed());
+        self.overflowed += self.device.lost();
+        self.lost.add_many(Cause::QueueFull, self.overflowed);
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
@@ -249,7 +332,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_bound_is_said() {
-        let error = |host: &str| Port::bind(IfIndex(0), "FastEthernet0/0", host, 1500).err().unwrap();
+        let error = |host: &str| {
+            let place = Place { kind: Kind::Packet, host: host.to_owned() };
+            bind(IfIndex(0), "FastEthernet0/0", &place, 1500).err().unwrap()
+        };
         assert!(matches!(error("no-such-if"), BindError::NoInterface(_)));
         assert!(matches!(error("a-name-longer-than-any"), BindError::NoInterface(_)));
         assert!(matches!(error("lo"), BindError::NotEthernet(_)));

@@ -1,35 +1,16 @@
-//! The kernel's part of a host drive: a raw socket on one interface, what the kernel says of that interface, word of
-//! its changes, and waiting for any of it. All `unsafe` of the drive is here, and nothing that knows what a frame means.
+//! The kernel's part of a host drive beside its devices: what the kernel says of an interface, word of its changes, bells
+//! between threads, and waiting for any of it. Nothing here knows what a frame means.
 
 use std::io;
-use std::mem::{self, MaybeUninit};
+use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use espalier_wire::Mac;
 use libc::{c_int, c_void};
 
-/// Frames that one system call takes or gives.
-pub(super) const BATCH: usize = 32;
-/// Bytes of a frame at most: the longest IP packet of an offloading sender, its Ethernet header and a tag.
-const SLOT: usize = 65_536 + 64;
-/// `struct virtio_net_hdr`: flags, GSO type, header length, segment size, where the checksum begins, where it goes.
-const OFFLOAD: usize = 10;
-/// Room for one control message with a `tpacket_auxdata` in it.
-const CONTROL: usize = 64;
-/// Bytes that may wait in each direction.
+/// Bytes that may wait for a listener.
 const QUEUE: c_int = 4 << 20;
-
-/// How the sender's kernel left a frame unfinished (`struct virtio_net_hdr`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Offload {
-    /// The checksum from this byte on is missing, and goes that many bytes further.
-    pub(super) checksum: Option<(usize, usize)>,
-    /// Kind (`VIRTIO_NET_HDR_GSO_*`) and bytes of payload of each segment, when the frame is several in one.
-    pub(super) segments: Option<(u8, usize)>,
-    /// The VLAN whose tag the kernel took off.
-    pub(super) vlan: Option<u16>,
-}
 
 /// What the kernel says of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +26,11 @@ pub(crate) struct Status {
     pub(super) addressed: bool,
 }
 
-fn check(result: c_int) -> io::Result<c_int> {
+pub(super) fn check(result: c_int) -> io::Result<c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-fn socket(domain: c_int, kind: c_int, protocol: c_int) -> io::Result<OwnedFd> {
+pub(super) fn socket(domain: c_int, kind: c_int, protocol: c_int) -> io::Result<OwnedFd> {
     // SAFETY: no memory is involved; the descriptor is new and nobody else's.
     unsafe {
         let fd = check(libc::socket(domain, kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, protocol))?;
@@ -57,7 +38,7 @@ fn socket(domain: c_int, kind: c_int, protocol: c_int) -> io::Result<OwnedFd> {
     }
 }
 
-fn set<T>(fd: &OwnedFd, level: c_int, option: c_int, value: &T) -> io::Result<()> {
+pub(super) fn set<T>(fd: &OwnedFd, level: c_int, option: c_int, value: &T) -> io::Result<()> {
     // SAFETY: `value` lives through the call, which reads the `size_of::<T>()` bytes it is told of.
     check(unsafe {
         let at = std::ptr::from_ref(value).cast::<c_void>();
@@ -66,8 +47,11 @@ fn set<T>(fd: &OwnedFd, level: c_int, option: c_int, value: &T) -> io::Result<()
     .map(drop)
 }
 
-/// One `ioctl` about an interface; `None`: the kernel has no such thing to tell.
-fn ask(fd: &OwnedFd, name: &str, request: libc::c_ulong) -> io::Result<libc::ifreq> {
+/// A request about the interface of that name.
+///
+/// # Errors
+/// None can have that name.
+pub(super) fn request(name: &str) -> io::Result<libc::ifreq> {
     if name.is_empty() || name.len() >= libc::IFNAMSIZ {
         return Err(io::Error::from_raw_os_error(libc::ENODEV));
     }
@@ -76,8 +60,26 @@ fn ask(fd: &OwnedFd, name: &str, request: libc::c_ulong) -> io::Result<libc::ifr
     for (to, from) in about.ifr_name.iter_mut().zip(name.bytes()) {
         *to = from.cast_signed();
     }
-    // SAFETY: each of these requests reads the name from, and writes its answer into, this one `ifreq`.
-    check(unsafe { libc::ioctl(fd.as_raw_fd(), request as _, &raw mut about) })?;
+    Ok(about)
+}
+
+/// One `ioctl` about an interface.
+///
+/// # Errors
+/// What the kernel says to it.
+///
+/// # Safety
+/// The request reads and writes an `ifreq` and nothing else, and finds in `about` whatever it points to.
+pub(super) unsafe fn ioctl(fd: &OwnedFd, request: libc::c_ulong, about: &mut libc::ifreq) -> io::Result<()> {
+    // SAFETY: by the caller's word.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), request as _, std::ptr::from_mut(about)) }).map(drop)
+}
+
+/// One question about an interface; `None`: the kernel has no such thing to tell.
+fn ask(fd: &OwnedFd, name: &str, what: libc::c_ulong) -> io::Result<libc::ifreq> {
+    let mut about = request(name)?;
+    // SAFETY: each of the questions asked here reads the name from, and writes its answer into, this one `ifreq`.
+    unsafe { ioctl(fd, what, &mut about)? };
     Ok(about)
 }
 
@@ -107,183 +109,7 @@ pub(crate) fn status(name: &str) -> io::Result<Status> {
     })
 }
 
-/// Received frames, and the memory they are received into.
-pub(crate) struct Received {
-    bytes: Vec<u8>,
-    offloads: [[u8; OFFLOAD]; BATCH],
-    found: Vec<(usize, Offload)>,
-}
-
-impl Received {
-    /// Memory for a batch.
-    pub(crate) fn new() -> Self {
-        let found = Vec::with_capacity(BATCH);
-        Self { bytes: vec![0; BATCH * SLOT], offloads: [[0; OFFLOAD]; BATCH], found }
-    }
-
-    /// The frames of the last batch.
-    pub(crate) fn frames(&self) -> impl Iterator<Item = (&[u8], Offload)> {
-        let slots = self.bytes.chunks_exact(SLOT);
-        slots.zip(&self.found).map(|(slot, (len, offload))| (slot.get(..*len).unwrap_or_default(), *offload))
-    }
-}
-
-impl Default for Received {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A raw socket on one interface: every frame that arrives there, whomever it is for, and none that leaves.
-pub(crate) struct PacketSocket(OwnedFd);
-
-impl PacketSocket {
-    /// Open it on the interface with that index.
-    ///
-    /// # Errors
-    /// No right to (CAP_NET_RAW), or no such interface.
-    pub(crate) fn open(index: c_int) -> io::Result<Self> {
-        // Protocol 0 takes nothing in: until it is bound, the socket would hear every interface.
-        let fd = socket(libc::AF_PACKET, libc::SOCK_RAW, 0)?;
-        for option in [libc::PACKET_AUXDATA, libc::PACKET_VNET_HDR, libc::PACKET_IGNORE_OUTGOING] {
-            set(&fd, libc::SOL_PACKET, option, &(1 as c_int))?;
-        }
-        for (forced, usual) in
-            [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)]
-        {
-            set(&fd, libc::SOL_SOCKET, forced, &QUEUE)
-                .or_else(|_| set(&fd, libc::SOL_SOCKET, usual, &QUEUE))?;
-        }
-        let promiscuous = libc::packet_mreq {
-            mr_ifindex: index,
-            mr_type: libc::PACKET_MR_PROMISC as libc::c_ushort,
-            mr_alen: 0,
-            mr_address: [0; 8],
-        };
-        set(&fd, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &promiscuous)?;
-        // SAFETY: all zeros is a valid `sockaddr_ll`.
-        let mut address: libc::sockaddr_ll = unsafe { mem::zeroed() };
-        address.sll_family = libc::AF_PACKET as libc::c_ushort;
-        address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
-        address.sll_ifindex = index;
-        bind(&fd, &address)?;
-        Ok(Self(fd))
-    }
-
-    /// Take a batch of frames. How many there were; none is no error.
-    ///
-    /// # Errors
-    /// What the kernel reports of the interface: it went down, or is gone.
-    pub(crate) fn receive(&self, into: &mut Received) -> io::Result<usize> {
-        into.found.clear();
-        let mut controls = [[0_u64; CONTROL / 8]; BATCH];
-        let mut parts: [[libc::iovec; 2]; BATCH] = std::array::from_fn(|_| [EMPTY; 2]);
-        // SAFETY: all zeros is a valid `mmsghdr`: null pointers and lengths of nothing.
-        let mut messages: [libc::mmsghdr; BATCH] = unsafe { mem::zeroed() };
-        let slots = into.bytes.chunks_exact_mut(SLOT).zip(&mut into.offloads);
-        for (((message, part), control), (slot, offload)) in
-            messages.iter_mut().zip(&mut parts).zip(&mut controls).zip(slots)
-        {
-            part[0] = libc::iovec { iov_base: offload.as_mut_ptr().cast(), iov_len: OFFLOAD };
-            part[1] = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: SLOT };
-            message.msg_hdr.msg_iov = part.as_mut_ptr();
-            message.msg_hdr.msg_iovlen = 2;
-            message.msg_hdr.msg_control = control.as_mut_ptr().cast();
-            message.msg_hdr.msg_controllen = CONTROL as _;
-        }
-        // SAFETY: every message points to an iovec pair, buffers and a control buffer of the stated lengths, all of
-        // which live, unmoved, through the call.
-        let n = unsafe {
-            let (fd, at) = (self.0.as_raw_fd(), messages.as_mut_ptr());
-            libc::recvmmsg(fd, at, BATCH as u32, libc::MSG_DONTWAIT, std::ptr::null_mut())
-        };
-        let n = match check(n) {
-            Ok(n) => n as usize,
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(e) => return Err(e),
-        };
-        for (message, raw) in messages.iter().zip(&into.offloads).take(n) {
-            let len = (message.msg_len as usize).saturating_sub(OFFLOAD);
-            into.found.push((len, Offload { vlan: vlan(&message.msg_hdr), ..offload(*raw) }));
-        }
-        Ok(n)
-    }
-
-    /// Send frames. How many of them, from the first on, the kernel took.
-    ///
-    /// # Errors
-    /// Why it did not take the first one.
-    pub(super) fn send<'a>(&self, frames: impl Iterator<Item = &'a [u8]>) -> io::Result<usize> {
-        let complete = [0_u8; OFFLOAD];
-        let mut parts: [[libc::iovec; 2]; BATCH] = std::array::from_fn(|_| [EMPTY; 2]);
-        // SAFETY: all zeros is a valid `mmsghdr`.
-        let mut messages: [libc::mmsghdr; BATCH] = unsafe { mem::zeroed() };
-        let mut n = 0;
-        for ((message, part), frame) in messages.iter_mut().zip(&mut parts).zip(frames) {
-            part[0] = libc::iovec { iov_base: complete.as_ptr().cast_mut().cast(), iov_len: OFFLOAD };
-            part[1] = libc::iovec { iov_base: frame.as_ptr().cast_mut().cast(), iov_len: frame.len() };
-            message.msg_hdr.msg_iov = part.as_mut_ptr();
-            message.msg_hdr.msg_iovlen = 2;
-            n += 1;
-        }
-        // SAFETY: the first `n` messages point to iovec pairs over frames that live through the call, which only
-        // reads them.
-        let sent =
-            unsafe { libc::sendmmsg(self.0.as_raw_fd(), messages.as_mut_ptr(), n, libc::MSG_DONTWAIT) };
-        check(sent).map(|n| n as usize)
-    }
-
-    /// Frames that the kernel lost since the last question, because too many waited here.
-    pub(super) fn overflowed(&self) -> u64 {
-        let mut stats = MaybeUninit::<libc::tpacket_stats>::zeroed();
-        let mut len = mem::size_of::<libc::tpacket_stats>() as libc::socklen_t;
-        // SAFETY: the call writes at most `len` bytes of two integers into `stats`, which zeros initialised.
-        let stats = unsafe {
-            let at = stats.as_mut_ptr().cast::<c_void>();
-            let fd = self.0.as_raw_fd();
-            libc::getsockopt(fd, libc::SOL_PACKET, libc::PACKET_STATISTICS, at, &raw mut len);
-            stats.assume_init()
-        };
-        u64::from(stats.tp_drops)
-    }
-}
-
-impl std::os::fd::AsFd for PacketSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-const EMPTY: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-
-fn offload(raw: [u8; OFFLOAD]) -> Offload {
-    let word = |at: usize| usize::from(u16::from_ne_bytes([raw[at], raw[at + 1]]));
-    // VIRTIO_NET_HDR_F_NEEDS_CSUM; VIRTIO_NET_HDR_GSO_ECN says nothing that matters here.
-    let (needs_checksum, kind) = (raw[0] & 1 == 1, raw[1] & 0x7f);
-    Offload {
-        checksum: needs_checksum.then(|| (word(6), word(8))),
-        segments: (kind != 0).then(|| (kind, word(4))),
-        vlan: None,
-    }
-}
-
-fn vlan(header: &libc::msghdr) -> Option<u16> {
-    // SAFETY: the kernel filled in the header and its control buffer, which is alive and aligned for `cmsghdr`; the
-    // data of a PACKET_AUXDATA message is a `tpacket_auxdata`, read without regard to alignment.
-    let auxiliary = unsafe {
-        let control = libc::CMSG_FIRSTHDR(header).as_ref()?;
-        let wanted = (libc::SOL_PACKET, libc::PACKET_AUXDATA);
-        if (control.cmsg_level, control.cmsg_type) != wanted {
-            return None;
-        }
-        libc::CMSG_DATA(control).cast::<libc::tpacket_auxdata>().read_unaligned()
-    };
-    // The VLAN's number is the tag's low twelve bits.
-    let tagged = auxiliary.tp_status & libc::TP_STATUS_VLAN_VALID != 0;
-    tagged.then_some(auxiliary.tp_vlan_tci & 0x0fff)
-}
-
-fn bind<T>(fd: &OwnedFd, address: &T) -> io::Result<()> {
+pub(super) fn bind<T>(fd: &OwnedFd, address: &T) -> io::Result<()> {
     // SAFETY: `address` is a socket address of the socket's own family and lives through the call.
     check(unsafe {
         let at = std::ptr::from_ref(address).cast::<libc::sockaddr>();
@@ -402,6 +228,40 @@ impl LinkNews {
 impl std::os::fd::AsFd for LinkNews {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+/// The driver of an interface, and how many queues it receives by; nothing and one where the kernel does not tell.
+pub(super) fn driver(name: &str) -> (String, u32) {
+    let told = |fd: &OwnedFd, answer: *mut c_void| {
+        let mut about = request(name)?;
+        about.ifr_ifru.ifru_data = answer.cast();
+        // SAFETY: the request writes into what `answer` points to, which begins with the command that says how much.
+        unsafe { ioctl(fd, libc::SIOCETHTOOL as _, &mut about) }
+    };
+    let Ok(fd) = socket(libc::AF_INET, libc::SOCK_DGRAM, 0) else { return (String::new(), 1) };
+    // `struct ethtool_drvinfo`: the command, then names of 32 bytes, of which the first is the driver's.
+    let mut info = [0_u32; 49];
+    info[0] = 0x03;
+    let named = told(&fd, info.as_mut_ptr().cast());
+    let name: Vec<u8> = info.iter().skip(1).take(8).flat_map(|w| w.to_ne_bytes()).collect();
+    let name = name.split(|b| *b == 0).next().filter(|_| named.is_ok()).unwrap_or_default();
+    // `struct ethtool_channels`: the command, what is possible (four), what there is: receive, send, other, combined.
+    let mut channels = [0_u32; 9];
+    channels[0] = 0x3c;
+    let queues = told(&fd, channels.as_mut_ptr().cast()).map_or(1, |()| channels[5] + channels[8]);
+    (String::from_utf8_lossy(name).into_owned(), queues.max(1))
+}
+
+/// Something that one thread rings and another waits for: eight bytes are written to ring it, and read to hush it.
+///
+/// # Errors
+/// No descriptor to be had.
+pub(super) fn bell() -> io::Result<OwnedFd> {
+    // SAFETY: no memory is involved; the descriptor is new and nobody else's.
+    unsafe {
+        let fd = check(libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC))?;
+        Ok(OwnedFd::from_raw_fd(fd))
     }
 }
 

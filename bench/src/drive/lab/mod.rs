@@ -25,7 +25,7 @@ use espalier_control::profile::Profile;
 use espalier_wire::random::Random;
 use espalier_wire::{Duration, IfIndex, Instant};
 
-use super::host::{self, Binding, Session, socket};
+use super::host::{self, Binding, Kind, Place, Session, socket};
 use crate::capture::WriteError;
 use crate::live::{self, Feed, Mouth};
 use crate::measure::recording::{Happened, NodeId, Recording, Struck};
@@ -385,7 +385,8 @@ impl Router {
             return Ok(());
         }
         let (console, theirs) = UnixStream::pair()?;
-        let bind = |iface: &IfIndex| Binding { iface: *iface, host: format!("if{}", iface.0) };
+        let place = |iface: &IfIndex| Place { kind: Kind::Packet, host: format!("if{}", iface.0) };
+        let bind = |iface: &IfIndex| Binding { iface: *iface, place: place(iface) };
         let bindings: Vec<Binding> = self.ports.keys().map(bind).collect();
         let (config, profile, space) =
             (self.config.clone(), self.profile.clone(), self.space.name().to_owned());

@@ -12,8 +12,9 @@ use std::time::SystemTime;
 use espalier_wire::{Duration, Instant};
 
 use crate::capture::{Format, Interface, LinkType, WriteError, Writer};
+use crate::drive::host::device::{self, Device, Kind};
 use crate::drive::host::offload;
-use crate::drive::host::socket::{PacketSocket, Received, enter, status, wait};
+use crate::drive::host::socket::{enter, status, wait};
 
 /// Its bridge's name in a switch's namespace.
 const BRIDGE: &str = "br0";
@@ -26,7 +27,7 @@ pub(super) struct Recorder {
 }
 
 struct Listener {
-    socket: PacketSocket,
+    device: Box<dyn Device>,
     stop: UnixStream,
     writer: Writer,
     comment: Arc<Mutex<String>>,
@@ -49,12 +50,12 @@ impl Recorder {
         let thread = std::thread::spawn(move || {
             let open = || {
                 enter(&switch)?;
-                PacketSocket::open(status(BRIDGE)?.index)
+                device::open(Kind::Batch, BRIDGE, &status(BRIDGE)?).map(|(_, device)| device)
             };
             match open() {
-                Ok(socket) => {
+                Ok(device) => {
                     let _ = ready.send(Ok(()));
-                    Listener { socket, stop: theirs, writer, comment: shared }.listen()
+                    Listener { device, stop: theirs, writer, comment: shared }.listen()
                 }
                 Err(why) => {
                     let _ = ready.send(Err(why));
@@ -92,15 +93,13 @@ impl Listener {
     fn listen(mut self) -> Result<(), WriteError> {
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let epoch = Instant::from_ns(u64::try_from(epoch.as_nanos()).unwrap_or_default());
-        let (start, mut memory) = (std::time::Instant::now(), Received::new());
+        let start = std::time::Instant::now();
         loop {
-            let woke = wait(&[self.socket.as_fd(), self.stop.as_fd()], None);
+            let woke = wait(&[self.device.as_fd(), self.stop.as_fd()], None);
             let now =
                 epoch + Duration::from_ns(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
             // An error is a link that went down; what was on it was on it.
-            while let Ok(1..) = self.socket.receive(&mut memory) {
-                self.write(now, &memory)?;
-            }
+            while self.write_batch(now)? > 0 {}
             if woke.get(1) == Some(&true) {
                 // Its owner has either said that it is over, or gone in the middle.
                 let over = self.stop.read(&mut [0]).is_ok_and(|n| n > 0);
@@ -109,16 +108,17 @@ impl Listener {
         }
     }
 
-    fn write(&mut self, now: Instant, memory: &Received) -> Result<(), WriteError> {
+    /// How many frames had arrived.
+    fn write_batch(&mut self, now: Instant) -> Result<usize, WriteError> {
         let (mut failed, writer, comment) = (None, &mut self.writer, &self.comment);
-        for (frame, how) in memory.frames() {
-            offload::complete(frame, &how, |one| {
+        let arrived = self.device.receive(&mut |frame, how| {
+            offload::complete(frame, how, |one| {
                 let text = std::mem::take(&mut *comment.lock().unwrap_or_else(PoisonError::into_inner));
                 if let Err(why) = writer.packet(0, now, &[one], 0, &text) {
                     failed.get_or_insert(why);
                 }
             });
-        }
-        failed.map_or(Ok(()), Err)
+        });
+        failed.map_or(Ok(arrived.unwrap_or(0)), Err)
     }
 }

@@ -1,0 +1,241 @@
+//! The kinds of port of `espalier attach`: pings, a kernel's TCP and ESP through each of them, garbage, an interface that
+//! goes while it is bound, several routers at once, the end in order.
+
+use std::process::{Command, Stdio};
+
+use espalier_tests::attached::{Attached, Ended};
+use espalier_tests::namespaces::{Net, Space, ip, no_namespaces, within};
+use espalier_tests::peers_are_required;
+use libtest_mimic::{Arguments, Trial};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_espalier-tested");
+
+const KINDS: [&str; 3] = ["packet", "batch", "xdp"];
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or(Some(4));
+    let trial = |name: String, absent: Option<String>, test: Box<dyn FnOnce() + Send>| {
+        let why = absent.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+        let run = move || {
+            test();
+            Ok(())
+        };
+        Trial::test(format!("{name}{why}"), run).with_ignored_flag(absent.is_some() && !peers_are_required())
+    };
+    let mut trials = Vec::new();
+    for kind in KINDS {
+        let absent = || if kind == "xdp" { absent_xdp() } else { no_namespaces() };
+        let test = move || tunnel(kind);
+        trials.push(trial(format!("{kind}: a tunnel between two routers"), absent(), Box::new(test)));
+        let test = move || garbage(kind);
+        trials.push(trial(format!("{kind}: garbage, and an interface that goes"), absent(), Box::new(test)));
+    }
+    trials.push(trial("tap: the kernel is a station".to_owned(), absent_tap(), Box::new(tap)));
+    trials.push(trial("xdp: what it refuses".to_owned(), absent_xdp(), Box::new(refusals)));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn absent_xdp() -> Option<String> {
+    let probe = "import socket; socket.socket(44, socket.SOCK_RAW)";
+    no_namespaces()
+        .or_else(|| espalier_tests::missing(&["python3", "-c", probe]).map(|why| format!("no AF_XDP: {why}")))
+}
+
+fn absent_tap() -> Option<String> {
+    let tun = std::path::Path::new("/dev/net/tun").exists();
+    no_namespaces().or_else(|| (!tun).then(|| "no /dev/net/tun".to_owned()))
+}
+
+/// A gateway with `inside` (the net 10.N.0.0/24) behind it, its peer at 172.16.0.`peer`.
+fn gateway(n: u8, inside: u8, remote: u8, peer: u8) -> String {
+    format!(
+        "hostname R{n}\n\
+         crypto isakmp policy 1\n authentication pre-share\n encr aes\n hash sha\n group 2\n\
+         crypto isakmp key cisco123 address 172.16.0.{peer}\n\
+         crypto ipsec transform-set set esp-aes esp-sha-hmac\n\
+         crypto map vpn 10 ipsec-isakmp\n set peer 172.16.0.{peer}\n set transform-set set\n match address 101\n\
+         interface FastEthernet0/0\n ip address 172.16.0.{n} 255.255.255.0\n crypto map vpn\n\
+         interface FastEthernet0/1\n ip address 10.{inside}.0.1 255.255.255.0\n\
+         ip route 10.{remote}.0.0 255.255.255.0 172.16.0.{peer}\n\
+         ip route 10.99.0.0 255.255.0.0 Null0\n\
+         access-list 101 permit ip 10.{inside}.0.0 0.0.0.255 10.{remote}.0.0 0.0.0.255\nend\n"
+    )
+}
+
+fn host(space: &Space, iface: &str, net: u8) {
+    space.address(iface, &format!("10.{net}.0.9/24"));
+    space.run(&format!("ip route add default via 10.{net}.0.1"));
+}
+
+fn pings(from: &Space, to: &str) -> bool {
+    within(20, || from.succeeds(&format!("ping -c 1 -W 1 {to}")))
+}
+
+/// A kernel's TCP, half a megabyte: its frames come with open checksums, and several segments in one.
+fn transfers(from: &Space, to: &Space, address: &str) {
+    let serve = format!(
+        "import socket\ns=socket.create_server(('{address}',7777))\nc,_=s.accept()\nn=0\n\
+         while True:\n d=c.recv(65536)\n if not d: break\n n+=len(d)\nprint(n)"
+    );
+    let server = to.command("python3").args(["-c", &serve]).stdout(Stdio::piped()).spawn().unwrap();
+    assert!(within(10, || to.run("ss -ltn").contains(":7777")));
+    let send = format!(
+        "import socket\ns=socket.create_connection(('{address}',7777),10)\ns.settimeout(20)\ns.sendall(bytes(1<<19))"
+    );
+    let sent = from.command("python3").args(["-c", &send]).output().unwrap();
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    let got = server.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&got.stdout).trim(), (1 << 19).to_string());
+}
+
+fn bound(ended: &Ended, at: usize, kind: &str) {
+    let port = &ended.report["interfaces"][at];
+    assert_eq!(port["kind"], kind, "{port:#}");
+    assert!(port["in_packets"].as_u64() > Some(0) && port["out_packets"].as_u64() > Some(0), "{port:#}");
+}
+
+/// Two routers at once, a tunnel between them, each interface of this kind.
+fn tunnel(kind: &str) {
+    let mut net = Net::new();
+    let (a, one, two, b) = (net.space("a"), net.space("one"), net.space("two"), net.space("b"));
+    net.wire((&a, "e0"), (&one, "e1"));
+    net.wire((&one, "e0"), (&two, "e0"));
+    net.wire((&two, "e1"), (&b, "e0"));
+    host(&a, "e0", 1);
+    host(&b, "e0", 2);
+    let bind = [format!("FastEthernet0/0={kind}:e0"), format!("FastEthernet0/1={kind}:e1")];
+    let bind = bind.each_ref().map(String::as_str);
+    let mut r1 = Attached::start(PROGRAM, &one, &gateway(1, 1, 2, 2), &bind, &[]);
+    let mut r2 = Attached::start(PROGRAM, &two, &gateway(2, 2, 1, 1), &bind, &[]);
+    assert!(pings(&a, "10.2.0.9"), "{}{}", r1.ask("show crypto isakmp sa"), r2.ask("show crypto ipsec sa"));
+    transfers(&a, &b, "10.2.0.9");
+    assert!(!a.succeeds("ping -c 1 -W 1 10.99.0.1"));
+    assert!(r1.ask("show ip route").contains("is directly connected, Null0"), "{}", r1.ask("show ip route"));
+    let sealed = r1.ask("show crypto ipsec sa");
+    assert!(!sealed.contains("#pkts encaps: 0"), "{sealed}");
+    for (ended, esp) in [(r1.end(), "e0"), (r2.end(), "e0")] {
+        bound(&ended, 0, kind);
+        bound(&ended, 1, kind);
+        assert_eq!(ended.report["ended"], "SIGTERM");
+        for cause in ["checksum", "integrity", "malformed", "ring-full"] {
+            assert_eq!(ended.lost(cause), 0, "{}", ended.report);
+        }
+        assert!(ended.count(esp, "esp") > 0);
+        assert_eq!(ended.count(esp, "icmp && !esp"), 0, "nothing in clear outside");
+    }
+}
+
+/// The router's processor time, in hundredths of a second.
+fn spent(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+fn garbage(kind: &str) {
+    let mut net = Net::new();
+    let (a, us) = (net.space("a"), net.space("us"));
+    net.wire((&a, "e0"), (&us, "e1"));
+    host(&a, "e0", 1);
+    let bind = [format!("FastEthernet0/1={kind}:e1")];
+    let bind = bind.each_ref().map(String::as_str);
+    let mut router = Attached::start(PROGRAM, &us, &gateway(1, 1, 2, 2), &bind, &[]);
+    assert!(pings(&a, "10.1.0.1"));
+    // Whole frames of chance, then frames for the router whose packets are chance, of every length.
+    let mac = router.ask("show ip arp");
+    let flood = "import random,socket,sys\nr=random.Random(1)\n\
+                 s=socket.socket(socket.AF_PACKET,socket.SOCK_RAW)\ns.bind(('e0',0))\n\
+                 to=bytes.fromhex(sys.argv[1])\n\
+                 for n in range(4000):\n\
+                 \x20 b=r.randbytes(r.randrange(14,1515))\n\
+                 \x20 if n%2: b=to+b[6:12]+r.choice([b'\\x08\\x00',b'\\x08\\x06',b'\\x81\\x00'])+r.choice([b'\\x45',b''])+b[15:]\n\
+                 \x20 s.send(b[:1514])";
+    let own = own_address(&mac, "10.1.0.1");
+    let sent = a.command("python3").args(["-c", flood, &own]).output().unwrap();
+    assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
+    assert!(pings(&a, "10.1.0.1"), "{:#?}", router.log());
+    // The interface goes while it is bound: the line goes down, the console answers, nobody spins.
+    ip(&format!("-n {} link del e1", us.name()));
+    assert!(within(10, || router.said("changed state to down")), "{:#?}", router.log());
+    let (pid, before) = (router.id(), spent(router.id()));
+    // Of one second, an idle router needs next to nothing; a spinning one all.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let after = spent(pid);
+    assert!(after - before < 50, "{} hundredths of a second of a processor", after - before);
+    assert!(router.ask("show ip interface brief").contains("FastEthernet0/1"));
+    let ended = router.end();
+    assert!(ended.lost("unknown-ethertype") + ended.lost("malformed") + ended.lost("not-for-us") > 0);
+}
+
+/// The link address beside an IP address in `show ip arp`, as twelve digits.
+fn own_address(arp: &str, address: &str) -> String {
+    let line = arp.lines().find(|l| l.contains(&format!(" {address} "))).unwrap_or_else(|| panic!("{arp}"));
+    let dotted = line.split_whitespace().find(|w| w.len() == 14 && w.matches('.').count() == 2);
+    dotted.unwrap_or_else(|| panic!("{line}")).replace('.', "")
+}
+
+/// The kernel of the router's own namespace is the station inside.
+fn tap() {
+    let mut net = Net::new();
+    let (us, b) = (net.space("us"), net.space("b"));
+    net.wire((&us, "e0"), (&b, "e0"));
+    b.address("e0", "172.16.0.2/24");
+    b.run("ip route add 10.1.0.0/24 via 172.16.0.1");
+    let bind = ["FastEthernet0/0=e0", "FastEthernet0/1=tap:t0"];
+    let plain = gateway(1, 1, 2, 2).replace(" crypto map vpn\n", "");
+    let mut router = Attached::start(PROGRAM, &us, &plain, &bind, &[]);
+    us.address("t0", "10.1.0.9/24");
+    us.run("ip route add 172.16.0.0/24 via 10.1.0.1");
+    assert!(pings(&us, "172.16.0.2"), "{:#?}", router.log());
+    assert!(pings(&b, "10.1.0.9"));
+    transfers(&us, &b, "172.16.0.2");
+    // A second holder is refused, and so is an interface that is no TAP.
+    for (place, why) in [("tap:t0", "holds its far end"), ("tap:e0", "no TAP interface")] {
+        refused(&us, &plain, place, why);
+    }
+    us.link("t0", false);
+    assert!(within(10, || router.said("FastEthernet0/1, changed state to down")), "{:#?}", router.log());
+    us.link("t0", true);
+    us.run("ip route replace 172.16.0.0/24 via 10.1.0.1");
+    assert!(pings(&us, "172.16.0.2"), "{:#?}", router.log());
+    let ended = router.end();
+    bound(&ended, 1, "tap");
+    assert_eq!(ended.lost("checksum"), 0, "{}", ended.report);
+    assert!(!us.succeeds("ip link show t0"), "it goes with the router");
+}
+
+fn refused(space: &Space, config: &str, place: &str, why: &str) {
+    let scratch = espalier_tests::Scratch::new();
+    let (file, out) = (scratch.file("R.cfg", config), scratch.path("out"));
+    let mut command: Command = space.command(PROGRAM);
+    command.arg("attach").arg(file).arg("--bind").arg(format!("FastEthernet0/1={place}"));
+    let done = command.args(["--for", "1s", "--out"]).arg(&out).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(2), "{place}: {said}");
+    assert!(said.contains(why) && done.stdout.is_empty(), "{place}: {said}");
+    assert!(!out.exists(), "{place}: a folder is left");
+}
+
+fn refusals() {
+    let mut net = Net::new();
+    let us = net.space("us");
+    net.wire((&us, "e0"), (&us, "e1"));
+    let config = gateway(1, 1, 2, 2);
+    ip(&format!("-n {} link add many numrxqueues 2 numtxqueues 2 type veth peer name other", us.name()));
+    for (place, why) in [
+        ("xdp:e7", "e7: there is no such interface"),
+        ("dpdk:e0", "no kind of port"),
+        ("xdp:many", "receive queues"),
+    ] {
+        refused(&us, &config, place, why);
+    }
+    let bind = ["FastEthernet0/1=xdp:e0"];
+    let first = Attached::start(PROGRAM, &us, &config, &bind, &["--poll", "busy"]);
+    refused(&us, &config, "xdp:e0", "another program has its XDP hook");
+    drop(first.end());
+    let again = Attached::start(PROGRAM, &us, &config, &bind, &[]);
+    again.kill();
+    // A program that was killed leaves nothing on the interface.
+    drop(Attached::start(PROGRAM, &us, &config, &bind, &[]).end());
+}
