@@ -125,7 +125,7 @@ impl Load {
     /// Copy `take` packets in, through, and out.
     fn pass(&mut self, take: usize) -> Result<u64, Refused> {
         let came = self.rig.pass(self.next, take);
-        self.next = (self.next + take) % self.rig.len();
+        self.next = (self.next + take) % self.rig.packets();
         self.sealed += came as u64;
         if came == take { Ok(came as u64) } else { Err("packets were lost inside the dataplane".to_owned()) }
     }

@@ -23,8 +23,9 @@ use espalier_wire::{IfIndex, Instant, Mac, Spi, Transform, ipv4, udp};
 pub const WORKING_SET: usize = 256;
 /// The most that a capture makes of it.
 const CAPTURE_MAX: usize = 4096;
-/// The most working sets that rounds take in turn, so that as many SAs are met as there are.
-const SETS_MAX: usize = 64;
+/// The most working sets that rounds take in turn, so that as many SAs are met as there are, up to their packets. An odd
+/// number of them: who looks at every other round sees all of them, too.
+const SETS_MAX: usize = 65;
 /// The most flows that a gateway remembers: four times as many as there are, up to here.
 const FLOWS_MAX: usize = 1 << 18;
 /// Parcels on the way to a helper and back: one that it works on, and one for when it is done.
@@ -180,10 +181,11 @@ impl Rig {
     /// A transform that the engine does not cover.
     pub fn new(kind: &Kind, set: usize, seed: u64) -> Result<Self, Refused> {
         let mut random = Random::from_seed(seed).fork("bench path");
-        let mut plain = frames(kind, set, &mut random);
+        let mut turns = shuffled(kind.sas, &mut random).into_iter().cycle();
+        let mut plain = frames(kind, set, &mut turns, &mut random);
         let set = plain.len();
-        for _ in 1..kind.sas.div_ceil(set.max(1)).min(SETS_MAX) {
-            plain.extend(frames(kind, set, &mut random));
+        for _ in 1..(kind.sas.div_ceil(set.max(1)) | 1).min(SETS_MAX) {
+            plain.extend(frames(kind, set, &mut turns, &mut random));
         }
         let (sealer, opener) = (sealer(kind, set)?, opener(kind, set)?);
         Ok(Self {
@@ -197,6 +199,11 @@ impl Rig {
             out: Output::default(),
             batch: Batch::new(),
         })
+    }
+
+    /// Packets of all working sets.
+    pub fn packets(&self) -> usize {
+        self.plain.len()
     }
 
     /// Packets of a round.
@@ -258,7 +265,7 @@ impl Rig {
         self.out = out;
     }
 
-    /// `take` packets of the working set from place `from` on, copied in, through, and released, as a port would: how many
+    /// `take` packets of the working sets from place `from` on, copied in, through, and released, as a port would: how many
     /// came out. Only for what seals, as a packet can be opened but once.
     pub fn pass(&mut self, from: usize, take: usize) -> usize {
         let mut out = std::mem::take(&mut self.out);
@@ -358,9 +365,23 @@ fn opener(kind: &Kind, frames: usize) -> Result<Worker, Refused> {
     Ok(worker)
 }
 
-/// The frames of a working set.
-fn frames(kind: &Kind, set: usize, random: &mut Random) -> Vec<Vec<u8>> {
-    let dst = |random: &mut Random| remote(random.below(kind.sas as u64) as usize);
+/// The SAs in random order, each once.
+fn shuffled(sas: usize, random: &mut Random) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..sas).collect();
+    for at in (1..sas).rev() {
+        order.swap(at, random.below(at as u64 + 1) as usize);
+    }
+    order
+}
+
+/// The frames of a working set, each to the SA whose turn it is.
+fn frames(
+    kind: &Kind,
+    set: usize,
+    turns: &mut impl Iterator<Item = usize>,
+    random: &mut Random,
+) -> Vec<Vec<u8>> {
+    let mut dst = || remote(turns.next().unwrap_or(0));
     let frame = |packet: &[u8]| ether::frame(MAC, MAC, EtherType::IPV4, packet);
     let header = |protocol, dst| ipv4::Header {
         traffic_class: 0,
@@ -375,7 +396,7 @@ fn frames(kind: &Kind, set: usize, random: &mut Random) -> Vec<Vec<u8>> {
         let readdress = |packet: &[u8]| {
             let view = Ipv4::new_checked(packet).ok();
             let (protocol, payload) = view.map_or((255, packet), |view| (view.protocol(), view.payload()));
-            frame(&header(protocol, dst(random)).packet(payload))
+            frame(&header(protocol, dst()).packet(payload))
         };
         return trace.packets(set).map(readdress).collect();
     }
@@ -383,7 +404,7 @@ fn frames(kind: &Kind, set: usize, random: &mut Random) -> Vec<Vec<u8>> {
     sizes
         .into_iter()
         .map(|size| {
-            let dst = dst(random);
+            let dst = dst();
             let mut payload = vec![0; size.saturating_sub(28)];
             random.fill(&mut payload);
             let header = header(ipv4::protocol::UDP, dst);

@@ -2,6 +2,7 @@
 
 use espalier_control::router::Input;
 use espalier_wire::Instant;
+use espalier_wire::plane::Counters;
 
 use super::{Later, World};
 use crate::measure::recording::{NodeId, Struck};
@@ -93,6 +94,8 @@ impl World {
                 segment.set_up(now, port, false);
             }
         }
+        // The counters that a question waits for are gone.
+        self.answer_asked(node, &Counters::default());
         self.replace_plane(now, node);
     }
 }

@@ -257,14 +257,19 @@ impl World {
 
     /// A dataplane elsewhere has counted.
     fn counted(&mut self, now: Instant, node: usize, counters: Counters) {
+        self.answer_asked(node, &counters);
+        if let Some(n) = self.nodes.get_mut(node) {
+            n.looked(now, &counters);
+        }
+    }
+
+    /// Answer what waits for a router's counters.
+    fn answer_asked(&mut self, node: usize, counters: &Counters) {
         let asked = mem::take(&mut self.asked);
         let (answered, asked): (Vec<_>, Vec<_>) = asked.into_iter().partition(|a| a.1 == node);
         self.asked = asked;
         for (at, _, command, exec) in answered {
-            self.answer_show(at, node, &command, &exec, &counters);
-        }
-        if let Some(n) = self.nodes.get_mut(node) {
-            n.looked(now, &counters);
+            self.answer_show(at, node, &command, &exec, counters);
         }
     }
 

@@ -34,7 +34,6 @@ pub(super) struct Parcel {
 impl Parcel {
     /// Take along the keys, so that nothing of the owner's is needed.
     fn pack<'k>(&mut self, key: impl Fn(&Note) -> Option<&'k Arc<Key>>) {
-        self.keys.clear();
         self.whose.clear();
         let mut last: Option<&Arc<Key>> = None;
         for note in &self.work.notes {
@@ -71,11 +70,26 @@ pub struct Helper {
 impl Helper {
     /// Crypt one parcel, if there is one.
     pub fn step(&mut self) -> bool {
-        let Some(mut parcel) = self.from.pop() else { return false };
-        parcel.crypt();
-        // There is as much room on the way back as on the way here, and the owner deals no more than that.
-        let _ = self.to.push(parcel);
+        let Some(parcel) = self.from.pop() else { return false };
+        let mut back = WayBack { to: &mut self.to, parcel: Some(parcel) };
+        if let Some(parcel) = &mut back.parcel {
+            parcel.crypt();
+        }
         true
+    }
+}
+
+/// Gives a parcel back when it goes, and so even if an engine panics: what is not done then is lost as such, and the owner
+/// does not wait for ever.
+struct WayBack<'a> {
+    to: &'a mut Sender<Parcel>,
+    parcel: Option<Box<Parcel>>,
+}
+
+impl Drop for WayBack<'_> {
+    fn drop(&mut self) {
+        // There is as much room on the way back as on the way here, and the owner deals no more than that.
+        let _ = self.parcel.take().map(|parcel| self.to.push(parcel));
     }
 }
 
@@ -192,8 +206,9 @@ impl Crew {
         }
     }
 
-    /// Keep an emptied parcel's memory.
-    pub(super) fn keep(&mut self, parcel: Box<Parcel>) {
+    /// Keep an emptied parcel's memory, and none of its keys: their SAs may go.
+    pub(super) fn keep(&mut self, mut parcel: Box<Parcel>) {
+        parcel.keys.clear();
         self.spare.push(parcel);
     }
 }

@@ -6,8 +6,8 @@
 //!      long       long       long                 long   the packet as it came (after finish: the inner one)
 //! ```
 //!
-//! Express are IPv4 packets without options or fragments, whose flow the long way has been asked about: in transit in
-//! clear, into an IPv4 tunnel, or out of one. Whatever tells, complains, waits, cuts or counts a loss is long. A packet
+//! Express are IPv4 packets without options or fragments and with eight bytes or more behind the header, whose flow the
+//! long way has been asked about: in transit in clear, into an IPv4 tunnel, or out of one. Whatever tells, complains, waits, cuts or counts a loss is long. A packet
 //! that takes the long way waits until those before it are through, so no flow's order changes; and because the express
 //! way only repeats what the long way would do, the two are twins (see the tests).
 
@@ -198,6 +198,7 @@ impl Worker {
         }
         if self.express.long {
             self.run(now, out);
+            watch.passed(Stage::Finish);
         }
         (self.express.looks, self.express.rest) = (looks, rest);
     }

@@ -210,7 +210,7 @@ pub(super) fn lose_hop(bytes: [u8; 4]) -> [u8; 4] {
 #[inline(always)]
 pub(super) fn leave_clear(frame: &mut Frame, at: u32, adjacency: &Adjacency, len: u16) -> bool {
     let begin = at.wrapping_sub(LINK as u32);
-    if len > adjacency.mtu || !frame.reframe(begin, 0, LINK as u32 + u32::from(len)) {
+    if len > adjacency.mtu || !frame.reframe(begin, LINK as u32 + u32::from(len)) {
         return false;
     }
     if let Some(row) = frame.row_mut::<{ LINK + IP }>(0) {

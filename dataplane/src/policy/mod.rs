@@ -19,9 +19,6 @@ use crate::stage::classify::Headers;
 pub struct PolicyRef(u32);
 
 impl PolicyRef {
-    /// No policy's.
-    pub const NONE: Self = Self(u32::MAX);
-
     /// The same as a number …
     pub(crate) const fn part(self) -> u32 {
         self.0

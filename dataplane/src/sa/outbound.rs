@@ -28,7 +28,7 @@ pub struct Outbound {
     pub shape: Shape,
     /// Bytes of outer packet that the path takes.
     pub mtu: Option<u16>,
-    /// When it last sent something.
+    /// When it last sent something; kept up only in UDP, where keepalives ask.
     pub last_sent: Instant,
     last_seq: u64,
     /// When to tell that nine tenths are used; past the last once told.

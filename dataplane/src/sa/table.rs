@@ -19,9 +19,6 @@ pub struct InboundRef {
 }
 
 impl InboundRef {
-    /// No SA's.
-    pub const NONE: Self = Self { slot: u32::MAX, generation: 0 };
-
     /// The same in two numbers …
     pub(crate) const fn parts(self) -> (u32, u32) {
         (self.slot, self.generation)

@@ -16,7 +16,7 @@ pub struct Window {
     size: u32,
     /// Words of the ring, less one: a power of two, so that no division is needed.
     mask: u32,
-    /// The ring of windows up to 64, beside the rest of the SA …
+    /// The ring of windows that two words hold, beside the rest of the SA …
     few: [u64; 2],
     /// … and of larger ones.
     many: Box<[u64]>,

@@ -9,7 +9,7 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::Duration as Span;
 
@@ -75,7 +75,7 @@ impl Line for Lines {
         parcel.packets = 0;
         if urgent {
             more(&way.under_way.urgent, 1);
-            // Nobody is there any more only when that core's thread has failed, which ends the run.
+            // Nobody is there any more only when that core's thread has failed: the way back says so.
             let _ = way.urgent.send(parcel);
             return;
         }
@@ -109,12 +109,16 @@ pub(super) struct Back {
     under_way: Rc<UnderWay>,
     at: usize,
     gauges: Arc<Gauges>,
+    /// The core's thread has failed.
+    pub(super) is_cut: bool,
 }
 
 impl Back {
     /// What is back.
     pub(super) fn take(&mut self) -> Option<Box<Parcel>> {
-        let parcel = self.channel.try_recv().ok().or_else(|| self.ring.pop())?;
+        let told = self.channel.try_recv();
+        self.is_cut = matches!(told, Err(TryRecvError::Disconnected));
+        let parcel = told.ok().or_else(|| self.ring.pop())?;
         if parcel.packets > 0 {
             fewer(&self.under_way.packets, parcel.packets);
             if let Some(gauge) = self.gauges.core(self.at) {
@@ -245,7 +249,14 @@ pub(super) fn set_up(
             of[*node] = at;
         }
         ways.push(Way { ring: ring.clone(), urgent, under_way: Rc::clone(&under_way) });
-        backs.push(Back { ring: back.clone(), channel, under_way, at, gauges: Arc::clone(gauges) });
+        backs.push(Back {
+            ring: back.clone(),
+            channel,
+            under_way,
+            at,
+            gauges: Arc::clone(gauges),
+            is_cut: false,
+        });
         let planes = of.iter().map(|_| None).collect();
         desks.push(Desk { planes, ring, back, orders, answers, clock, at, gauges: Arc::clone(gauges) });
     }

@@ -210,7 +210,10 @@ impl Pinned<'_> {
             if let (true, Some(gauge)) = (worked, self.busy) {
                 gauge.worked(now, self.clock.now());
             }
-            if worked {
+            if self.back.iter().any(|back| back.is_cut) {
+                // Whoever joins that thread says why.
+                return Ok(());
+            } else if worked {
                 idle = 0;
             } else if idle < SPINS {
                 idle += 1;

@@ -104,14 +104,14 @@ impl Shape {
 }
 
 impl Manager {
-    /// None without memory.
+    /// None without memory, or on a CPU that the library has nothing for.
     pub(super) fn new(level: Level) -> Option<Self> {
         let level = match level {
             Level::Base => 0,
             Level::Avx2 | Level::Vaes => 1,
             Level::Avx512 => 2,
         };
-        // SAFETY: no condition; `level` is never above what the CPU has.
+        // SAFETY: no condition; a CPU that lacks what the level wants gets none.
         NonNull::new(unsafe { espalier_mb_manager(level) }).map(Self)
     }
 

@@ -73,6 +73,12 @@ struct manager *espalier_mb_manager(uint32_t level) {
     case 1: init_mb_mgr_avx2(manager->mb); break;
     default: init_mb_mgr_auto(manager->mb, NULL);
     }
+    /* A CPU that lacks what the level wants: its functions are not there. */
+    if (imb_get_errno(manager->mb) != 0) {
+        free_mb_mgr(manager->mb);
+        free(manager);
+        return NULL;
+    }
     return manager;
 }
 

@@ -8,23 +8,13 @@
 //! permutations of four registers that a butterfly of two stages can make: `MERGED` and `LOW` are one of the choices that
 //! allow it (there are 2432, found by trying all), and the order within the nibbles is searched here.
 
-use crate::crypto::des_tables::{P, PC1, PC2, S, TURNS};
+use super::tables::{expanded, sender};
+use crate::crypto::des_tables::{PC1, PC2, S, TURNS};
 
 /// Which of the four merged results a box is in.
 const MERGED: [usize; 8] = [3, 3, 2, 2, 1, 1, 0, 0];
 /// The box in the low nibble of each register; the other of its two is in the high one.
 const LOW: [usize; 4] = [0, 2, 5, 6];
-
-/// The bit of the half, from 0, that is the t-th of the six that E gives to box j. Box j owns those of t from 1 to 4.
-const fn expanded(j: usize, t: usize) -> usize {
-    (4 * j + t + 31) % 32
-}
-
-/// The box, and its output bit (0 is the highest), that P brings to a bit of the half.
-const fn sender(bit: usize) -> (usize, usize) {
-    let from = P[bit] as usize - 1;
-    (from / 4, from % 4)
-}
 
 /// The butterfly of one position: whether each of its switches crosses, (0, 1) and (2, 3), then (0, 2) and (1, 3).
 type Switches = [bool; 4];
@@ -160,10 +150,10 @@ pub(super) const TAPS: [Taps; 8] = {
 /// A table of 16 for each half of a register.
 #[repr(C, align(32))]
 #[derive(Clone, Copy)]
-pub(super) struct Table(pub(super) [u8; 32]);
+pub(super) struct Nibbles(pub(super) [u8; 32]);
 
-const fn twice(half: [u8; 16]) -> Table {
-    let mut table = Table([0; 32]);
+const fn twice(half: [u8; 16]) -> Nibbles {
+    let mut table = Nibbles([0; 32]);
     let mut n = 0;
     while n < 32 {
         table.0[n] = half[n % 16];
@@ -173,8 +163,8 @@ const fn twice(half: [u8; 16]) -> Table {
 }
 
 /// `BOXES[j][2 * first + last]`: box j by its nibble, its output bits at the positions where P wants them.
-pub(super) static BOXES: [[Table; 4]; 8] = {
-    let mut boxes = [[Table([0; 32]); 4]; 8];
+pub(super) static BOXES: [[Nibbles; 4]; 8] = {
+    let mut boxes = [[Nibbles([0; 32]); 4]; 8];
     let mut n = 0;
     while n < 32 {
         let (j, choice) = (n / 4, n % 4);
@@ -228,11 +218,11 @@ pub(super) const CROSSES: [u8; 4] = {
 
 /// Byte m of a half as DES's initial permutation gives it, its highest bit the half's bit 8 m, becomes register m by two
 /// tables, of its low and of its high nibble; `BACK` is the way back.
-pub(super) static INTO: [[Table; 2]; 4] = moves(false);
-pub(super) static BACK: [[Table; 2]; 4] = moves(true);
+pub(super) static INTO: [[Nibbles; 2]; 4] = moves(false);
+pub(super) static BACK: [[Nibbles; 2]; 4] = moves(true);
 
-const fn moves(back: bool) -> [[Table; 2]; 4] {
-    let mut all = [[Table([0; 32]); 2]; 4];
+const fn moves(back: bool) -> [[Nibbles; 2]; 4] {
+    let mut all = [[Nibbles([0; 32]); 2]; 4];
     let mut n = 0;
     while n < 8 {
         let (m, high) = (n / 2, n % 2);

@@ -5,8 +5,8 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::kernel::{Blocks, RoundKeys};
-use super::placement::{BACK, BOXES, CROSSES, INTO, TAPS, Table, Taps};
-use super::tables::Table as PlaneTable;
+use super::placement::{BACK, BOXES, CROSSES, INTO, Nibbles, TAPS, Taps};
+use super::tables::Table;
 
 /// Blocks that one pass takes.
 pub(super) const LANES: usize = 32;
@@ -29,7 +29,7 @@ macro_rules! four {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn table(table: &Table) -> __m256i {
+fn table(table: &Nibbles) -> __m256i {
     // SAFETY: a table is 32 aligned bytes.
     unsafe { _mm256_load_si256(table.0.as_ptr().cast()) }
 }
@@ -115,7 +115,7 @@ fn round(left: &mut Half, right: &Half, keys: &impl RoundKeys, n: usize) {
 
 /// Put a key's round keys into the planes of the lanes `from..to`, of the first 32.
 #[target_feature(enable = "avx2")]
-pub(super) fn place(planes: &mut [[PlaneTable; 8]], rounds: &[[u8; 8]], from: usize, to: usize) {
+pub(super) fn place(planes: &mut [[Table; 8]], rounds: &[[u8; 8]], from: usize, to: usize) {
     let numbers: [i8; LANES] = std::array::from_fn(|n| n as i8);
     // SAFETY: 32 bytes.
     let numbers = unsafe { _mm256_loadu_si256(numbers.as_ptr().cast()) };
@@ -166,7 +166,7 @@ pub(super) fn crypt(blocks: &mut Blocks, keys: &impl RoundKeys) {
 /// Bits of each byte in another order.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn moved(bytes: __m256i, by: &[Table; 2]) -> __m256i {
+fn moved(bytes: __m256i, by: &[Nibbles; 2]) -> __m256i {
     let nibble = _mm256_set1_epi8(0x0f);
     let low = _mm256_shuffle_epi8(table(&by[0]), _mm256_and_si256(bytes, nibble));
     let high = _mm256_shuffle_epi8(table(&by[1]), _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), nibble));

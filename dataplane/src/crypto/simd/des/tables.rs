@@ -21,13 +21,13 @@ pub(super) struct Placement {
     pub(super) source: [[u8; 8]; 8],
 }
 
-/// The bit of the half, from 0, that is the t-th input of box j.
-const fn expanded(j: usize, t: usize) -> usize {
+/// The bit of the half, from 0, that is the t-th of the six that E gives to box j. Box j owns those of t from 1 to 4.
+pub(super) const fn expanded(j: usize, t: usize) -> usize {
     (4 * j + t + 31) % 32
 }
 
 /// The box and its output bit (0 is its highest) that P brings to a bit of the half.
-const fn sender(bit: usize) -> (usize, usize) {
+pub(super) const fn sender(bit: usize) -> (usize, usize) {
     let from = P[bit] as usize - 1;
     (from / 4, from % 4)
 }
