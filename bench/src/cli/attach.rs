@@ -28,7 +28,8 @@ pub(super) struct Arguments {
     /// The router's IOS configuration
     config: PathBuf,
     /// One of its interfaces on one of this machine's, which must have no IPv4 address of the kernel's: veth0 by
-    /// AF_PACKET, xdp:veth0 by AF_XDP, or tap:NAME, behind which the kernel itself is a station
+    /// AF_PACKET (packet:veth0 is the same), batch:veth0 by AF_PACKET without a ring, xdp:veth0 by AF_XDP, or tap:NAME,
+    /// behind which the kernel itself is a station
     #[arg(long, value_name = "INTERFACE=HOST", required = true)]
     bind: Vec<String>,
     /// What the dataplane does while nothing arrives: sleep after 50 µs, or never

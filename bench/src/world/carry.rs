@@ -5,9 +5,9 @@
 
 use std::mem;
 
-use espalier_control::router::{Input, Output, Punted};
+use espalier_control::router::{Input, Output};
 use espalier_dataplane::batch::Batch;
-use espalier_dataplane::fate::{self, Why};
+use espalier_dataplane::fate;
 use espalier_dataplane::frame::{Frame, Meta};
 use espalier_wire::ipv4::{Ipv4, protocol};
 use espalier_wire::{Cause, IfIndex, Instant, Mac, Tag};
@@ -15,7 +15,7 @@ use espalier_wire::{Cause, IfIndex, Instant, Mac, Tag};
 use super::plane::{AHEAD, Job, Parcel, Said};
 use super::segment::Passage;
 use super::traffic::{Source, digest};
-use super::{Later, World};
+use super::{Later, World, node};
 use crate::measure::ledger::PacketId;
 use crate::measure::recording::NodeId;
 
@@ -223,13 +223,7 @@ impl World {
     /// A packet for the router itself: the traffic's end, or the control plane's.
     fn punt(&mut self, now: Instant, node: usize, punt: fate::Punt, src_mac: Mac) {
         let fate::Punt { iface, frame, why } = punt;
-        let why = match why {
-            Why::Arp => Punted::Arp,
-            Why::Local => Punted::Local,
-            Why::Multicast => Punted::Multicast,
-            Why::Ike => Punted::Ike,
-            Why::Keepalive => Punted::Keepalive,
-        };
+        let why = node::punted(why);
         if let Some(id) = PacketId::of(frame.meta.tag) {
             self.deliver(now, node, id, &frame);
             if self.is_question(id, frame.bytes()) {

@@ -5,9 +5,10 @@ use std::mem;
 use espalier_control::Machine as _;
 use espalier_control::ios;
 use espalier_control::profile::Profile;
-use espalier_control::router::{self, Input, Router};
+use espalier_control::router::{self, Input, Punted, Router};
 use espalier_dataplane::batch::Batch;
 use espalier_dataplane::crypto::Choice;
+use espalier_dataplane::fate::Why;
 use espalier_dataplane::worker::{Config, Worker};
 use espalier_wire::plane::{Command, Counters};
 use espalier_wire::random::Random;
@@ -16,6 +17,17 @@ use espalier_wire::{Instant, Mac};
 use super::plane::{Dataplane, Job, Said};
 use crate::measure::topology::InterfaceFigure;
 use crate::world::signs::Signs;
+
+/// Why a dataplane hands a packet over, as the control plane has it.
+pub fn punted(why: Why) -> Punted {
+    match why {
+        Why::Arp => Punted::Arp,
+        Why::Local => Punted::Local,
+        Why::Multicast => Punted::Multicast,
+        Why::Ike => Punted::Ike,
+        Why::Keepalive => Punted::Keepalive,
+    }
+}
 
 /// A router, on or off.
 pub struct Node {

@@ -32,6 +32,8 @@ const PACKETS: usize = 1024;
 const HEARD: usize = 256;
 /// How soon to look whether there is room again.
 const SOON: Duration = Duration::from_ms(1);
+/// The same, while nothing else is done.
+const STEP: std::time::Duration = std::time::Duration::from_millis(1);
 /// How long the dataplane may take to say what it counted. It never does; a `show` must not hang on it.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -223,6 +225,8 @@ impl<'a> Gateway<'a> {
             if left.is_zero() || self.is_headless() {
                 return;
             }
+            // An order that found no room is asked of nobody yet, and nobody rings when there is.
+            let left = if self.unsent.is_empty() { left } else { left.min(STEP) };
             if self.plane.news.may_sleep() {
                 let rung = socket::wait(&[self.plane.news.as_fd()], Some(left));
                 self.plane.news.awake(rung.first() == Some(&true));
@@ -358,7 +362,7 @@ impl<'a> Gateway<'a> {
     pub(super) fn into_session(mut self, now: Instant, ended: Ended, cores: Cores) -> Result<Session, Error> {
         self.order(Order::End);
         while !self.unsent.is_empty() && !self.is_headless() {
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::sleep(STEP);
             self.send_waiting();
         }
         let broken = |_| io::Error::other(format!("the dataplane of {} broke down", self.name));
@@ -366,8 +370,9 @@ impl<'a> Gateway<'a> {
         if let Some(error) = remains.failed {
             return Err(error.into());
         }
-        // What it said to the very end; nobody acts on it any more.
-        while let Some(news) = self.plane.news.take() {
+        // What it said to the very end, in order; nobody acts on it any more.
+        let said = self.unheard.into_iter().chain(std::iter::from_fn(|| self.plane.news.take()));
+        for news in said.chain(remains.owed) {
             if let News::Refused(why) = news {
                 self.violations.push(format!("{}: {why}", self.name));
             }

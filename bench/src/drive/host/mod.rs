@@ -361,7 +361,9 @@ fn start(
     cores: Cores,
 ) -> Result<Dataplane, Error> {
     let (orders, news) = (Mailbox::new(MESSAGES)?, Mailbox::new(MESSAGES)?);
-    let plane = Plane::new(worker, ports, clock, (poll, cores.are_one()), (orders.clone(), news.clone()));
+    // Pinned to one, or there is no other.
+    let shares = cores.are_one() || Topology::here().cores.len() < 2;
+    let plane = Plane::new(worker, ports, clock, (poll, shares), (orders.clone(), news.clone()));
     let thread = std::thread::Builder::new().name("dataplane".to_owned()).spawn(move || {
         if let Some(core) = cores.dataplane {
             pin::to_core(core);

@@ -10,7 +10,7 @@ use std::mem;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use espalier_control::router::Punted;
-use espalier_dataplane::fate::{self, Why};
+use espalier_dataplane::fate;
 use espalier_dataplane::frame::Frame;
 use espalier_dataplane::worker::Worker;
 use espalier_wire::cause::CauseCounts;
@@ -21,6 +21,7 @@ use super::mailbox::Mailbox;
 use super::port::Port;
 use super::{Clock, Poll, socket};
 use crate::capture::WriteError;
+use crate::world::node;
 
 /// Messages that may wait for the dataplane, and for the control plane.
 pub(super) const MESSAGES: usize = 4096;
@@ -70,6 +71,8 @@ pub(super) struct Remains {
     pub(super) lost: CauseCounts,
     /// By port: frames that the kernel lost before they got here.
     pub(super) overflowed: Vec<(IfIndex, u64)>,
+    /// What it had to tell and found no room for.
+    pub(super) owed: VecDeque<News>,
     /// What went wrong with a capture.
     pub(super) failed: Option<WriteError>,
 }
@@ -168,8 +171,7 @@ impl Plane {
                 }
                 Order::Count => {
                     let counters = Box::new(self.worker.counters());
-                    let lost = |p: &Port| (p.iface, p.lost.iter().map(|(_, n)| n).sum::<u64>());
-                    let losses = self.ports.iter().map(lost).collect();
+                    let losses = self.ports.iter_mut().map(|p| (p.iface, p.losses())).collect();
                     self.tell(News::Counters(counters, losses));
                 }
                 Order::End => {
@@ -231,13 +233,7 @@ impl Plane {
 
     fn punt(&mut self, punt: fate::Punt) {
         let fate::Punt { iface, mut frame, why } = punt;
-        let why = match why {
-            Why::Arp => Punted::Arp,
-            Why::Local => Punted::Local,
-            Why::Multicast => Punted::Multicast,
-            Why::Ike => Punted::Ike,
-            Why::Keepalive => Punted::Keepalive,
-        };
+        let why = node::punted(why);
         let packet = frame.bytes().to_vec();
         let src_mac = if frame.meta.opened { Mac::default() } else { sender(&mut frame) };
         if self.news.post(News::Packet { iface, src_mac, why, packet }).is_err() {
@@ -304,7 +300,8 @@ impl Plane {
             overflowed.push((port.iface, port.overflowed));
             port.lost.iter().for_each(|(cause, n)| self.lost.add_many(cause, n));
         }
-        Remains { counters: self.worker.counters(), lost: self.lost, overflowed, failed }
+        let (counters, lost, owed) = (self.worker.counters(), self.lost, self.owed);
+        Remains { counters, lost, overflowed, owed, failed }
     }
 }
 
@@ -332,12 +329,13 @@ mod tests {
     use super::*;
     use crate::drive::host::device::{BATCH, Device};
     use crate::drive::host::offload::Offload;
-    use crate::world::node;
 
     /// A wire with so many ARP requests on it.
     struct Flood {
         left: Arc<AtomicUsize>,
         bell: OwnedFd,
+        lost: u64,
+        unsent: u64,
     }
 
     impl std::os::fd::AsFd for Flood {
@@ -360,7 +358,11 @@ mod tests {
         }
 
         fn lost(&mut self) -> u64 {
-            7
+            mem::take(&mut self.lost)
+        }
+
+        fn unsent(&mut self) -> u64 {
+            mem::take(&mut self.unsent)
         }
     }
 
@@ -368,7 +370,7 @@ mod tests {
     fn a_control_plane_that_hears_nothing_costs_packets_and_says_which() {
         let (iface, more) = (IfIndex(0), 100);
         let left = Arc::new(AtomicUsize::new(MESSAGES + more));
-        let flood = Flood { left: Arc::clone(&left), bell: socket::bell().unwrap() };
+        let flood = Flood { left: Arc::clone(&left), bell: socket::bell().unwrap(), lost: 7, unsent: 2 };
         let (orders, news) = (Mailbox::new(8).unwrap(), Mailbox::new(MESSAGES).unwrap());
         let profile: Profile = "ios-12.3".parse().unwrap();
         let worker = node::worker(&profile, 64, Random::from_seed(1));
@@ -389,8 +391,11 @@ mod tests {
         orders.post(Order::End).unwrap();
         let remains = thread.join().unwrap();
         assert_eq!(remains.lost.count(Cause::RingFull), more as u64);
-        assert_eq!((remains.lost.count(Cause::QueueFull), &remains.overflowed[..]), (7, &[(iface, 7)][..]));
+        // Lost before they were taken in, and lost when sent; nothing twice, although it was asked for before the end.
+        assert_eq!((remains.lost.count(Cause::QueueFull), &remains.overflowed[..]), (9, &[(iface, 7)][..]));
         let heard = std::iter::from_fn(|| news.take()).filter(|n| matches!(n, News::Packet { .. })).count();
+        let owed: Vec<_> = remains.owed.iter().collect();
+        assert!(matches!(owed[..], [News::Counters(_, losses)] if losses[..] == [(iface, 9)]), "{owed:?}");
         assert_eq!(
             (heard, remains.counters.interfaces[0].1.in_packets),
             (MESSAGES, (MESSAGES + more) as u64)

@@ -298,12 +298,24 @@ impl Port {
         }
     }
 
+    /// Ask what the kernel lost since the last question.
+    fn ask(&mut self) {
+        self.overflowed += self.device.lost();
+        self.lost.add_many(Cause::QueueFull, self.device.unsent());
+    }
+
+    /// All that was lost here until now, what overflowed among it.
+    pub(super) fn losses(&mut self) -> u64 {
+        self.ask();
+        self.overflowed + self.lost.iter().map(|(_, n)| n).sum::<u64>()
+    }
+
     /// End the capture, and count what the kernel lost.
     ///
     /// # Errors
     /// The first thing that went wrong with the capture.
     pub(super) fn close(&mut self) -> Result<(), WriteError> {
-        self.overflowed += self.device.lost();
+        self.ask();
         self.lost.add_many(Cause::QueueFull, self.overflowed);
         if let Some(error) = self.failed.take() {
             return Err(error);

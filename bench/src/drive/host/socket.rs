@@ -9,8 +9,8 @@ use std::time::Duration;
 use espalier_wire::Mac;
 use libc::{c_int, c_void};
 
-/// Bytes that may wait for a listener.
-const QUEUE: c_int = 4 << 20;
+/// Bytes that may wait in a socket, in each direction.
+pub(super) const QUEUE: c_int = 4 << 20;
 
 /// What the kernel says of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

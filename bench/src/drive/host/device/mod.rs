@@ -3,7 +3,7 @@
 //!
 //! | `--bind IF=` | what it is | received by | sent by |
 //! |---|---|---|---|
-//! | `veth0` | AF_PACKET | a ring that the kernel writes (`TPACKET_V2`), else as `batch:` | `sendmmsg` |
+//! | `veth0`, `packet:veth0` | AF_PACKET | a ring that the kernel writes (`TPACKET_V2`), else as `batch:` | `sendmmsg` |
 //! | `batch:veth0` | AF_PACKET | `recvmmsg` | `sendmmsg` |
 //! | `tap:NAME` | the far end of a TAP interface | `read` | `write` |
 //! | `xdp:veth0` | AF_XDP, copy mode | rings over memory of ours | the same |
@@ -30,8 +30,6 @@ use super::socket::Status;
 pub(super) const BATCH: usize = 32;
 /// Bytes of a frame at most: the longest IP packet of an offloading sender, its Ethernet header and a tag.
 const SLOT: usize = 65_536 + 64;
-/// Bytes that may wait in each direction.
-const QUEUE: libc::c_int = 4 << 20;
 
 /// What carries frames.
 pub(in crate::drive) trait Device: AsFd + Send {
@@ -47,8 +45,13 @@ pub(in crate::drive) trait Device: AsFd + Send {
     /// Why it did not take the first one.
     fn send(&mut self, frames: &mut dyn Iterator<Item = &[u8]>) -> io::Result<usize>;
 
-    /// Frames that the kernel lost since the last question, because too many waited, or they fit nowhere.
+    /// Arriving frames that the kernel lost since the last question, because too many waited, or they fit nowhere.
     fn lost(&mut self) -> u64;
+
+    /// Frames that [`Device::send`] gave to the kernel and that the interface did not take, since the last question.
+    fn unsent(&mut self) -> u64 {
+        0
+    }
 
     /// The descriptor woke us. `false`: it would always do so from now on, for nothing: the interface is gone.
     fn woken(&mut self) -> bool {
@@ -82,7 +85,8 @@ impl Kind {
     }
 }
 
-/// A machine's interface, and how its frames are had: `veth0`, `batch:veth0`, `tap:NAME` or `xdp:veth0`.
+/// A machine's interface, and how its frames are had: `veth0` (or `packet:veth0`), `batch:veth0`, `tap:NAME` or
+/// `xdp:veth0`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "names say it")]
 pub struct Place {
@@ -92,7 +96,7 @@ pub struct Place {
 
 /// The text names no place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no kind of port: NAME, batch:NAME, tap:NAME or xdp:NAME is wanted")]
+#[error("\"{0}\" is no kind of port: NAME (or packet:NAME), batch:NAME, tap:NAME or xdp:NAME is wanted")]
 pub struct NoPlace(String);
 
 impl FromStr for Place {
@@ -147,6 +151,7 @@ mod tests {
     fn places_are_read() {
         let place = |kind, host: &str| Ok(Place { kind, host: host.to_owned() });
         assert_eq!("veth0".parse(), place(Kind::Packet, "veth0"));
+        assert_eq!("packet:veth0".parse(), place(Kind::Packet, "veth0"));
         assert_eq!("xdp:veth0".parse(), place(Kind::Xdp, "veth0"));
         assert_eq!("tap:t0".parse(), place(Kind::Tap, "t0"));
         assert!("dpdk:veth0".parse::<Place>().unwrap_err().to_string().contains("dpdk:veth0"));

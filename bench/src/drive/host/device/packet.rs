@@ -7,9 +7,9 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use libc::{c_int, c_void};
 
-use super::{BATCH, Device, QUEUE, SLOT};
+use super::{BATCH, Device, SLOT};
 use crate::drive::host::offload::{OFFLOAD, Offload};
-use crate::drive::host::socket::{bind, check, set, socket};
+use crate::drive::host::socket::{QUEUE, bind, check, set, socket};
 
 /// Room for one control message with a `tpacket_auxdata` in it.
 const CONTROL: usize = 64;

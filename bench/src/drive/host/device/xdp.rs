@@ -76,7 +76,9 @@ impl Ring {
 
     /// Put an entry in, to be told of by [`Ring::tell`]. There is room: chunks are no more than entries.
     fn produce(&mut self, addr: u64, len: u32) {
-        let entry = [addr.to_ne_bytes(), u64::from(len).to_le_bytes()].concat();
+        let mut entry = [0; mem::size_of::<libc::xdp_desc>()];
+        entry[..8].copy_from_slice(&addr.to_ne_bytes());
+        entry[8..12].copy_from_slice(&len.to_ne_bytes());
         let bytes = entry.get(..self.size).unwrap_or_default();
         // SAFETY: an entry between producer and consumer, seen from the producer, is the producer's, which is us.
         unsafe { self.map.write(self.place(self.at), bytes) };
@@ -98,8 +100,10 @@ pub(super) struct Xsk {
     free: Vec<u64>,
     /// Frames come from another kernel's stack without a word on what it left open.
     virtual_wire: bool,
-    /// Frames that were in the ring when the interface went down.
+    /// Frames that went into the ring and no further, since the last question.
     unsent: u64,
+    /// The kernel last refused to send.
+    refused: bool,
     /// What was lost when it was last asked.
     lost: u64,
     _promiscuous: PacketSocket,
@@ -164,6 +168,7 @@ impl Xsk {
             free: chunks(ENTRIES).collect(),
             virtual_wire: driver == "veth",
             unsent: 0,
+            refused: false,
             lost: 0,
             _promiscuous: promiscuous,
             fd,
@@ -171,38 +176,30 @@ impl Xsk {
     }
 
     /// Have what was put into the transmit ring sent.
-    fn kick(&self) -> io::Result<()> {
-        // SAFETY: no memory is passed.
-        let sent = unsafe {
-            libc::sendto(self.fd.as_raw_fd(), std::ptr::null(), 0, libc::MSG_DONTWAIT, std::ptr::null(), 0)
-        };
-        match check(sent as c_int) {
-            // A batch was sent and more waits: the next kick, or a busy queue.
-            Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EBUSY)) => Ok(()),
-            done => done.map(drop),
+    fn kick(&mut self) -> io::Result<()> {
+        // Each refusal of one frame takes it out of the ring: there are no more of them than entries.
+        for _ in 0..ENTRIES {
+            // SAFETY: no memory is passed.
+            let sent = unsafe {
+                libc::sendto(
+                    self.fd.as_raw_fd(),
+                    std::ptr::null(),
+                    0,
+                    libc::MSG_DONTWAIT,
+                    std::ptr::null(),
+                    0,
+                )
+            };
+            match check(sent as c_int) {
+                // The interface dropped one frame (it has no link, or its queue is full), and the kernel stopped there:
+                // the chunk comes back by the completion ring, the frames behind it wait for another kick.
+                Err(e) if e.raw_os_error() == Some(libc::EBUSY) => self.unsent += 1,
+                // A batch was sent and more waits for the next kick.
+                Err(e) if e.raw_os_error() == Some(libc::EAGAIN) => return Ok(()),
+                done => return done.map(drop),
+            }
         }
-    }
-}
-
-impl Xsk {
-    /// The kernel refused to send. In copy mode it takes frames only when we call it, so that what it has not taken can be
-    /// had back: how many it took of those from `start` on.
-    fn take_back(&mut self, start: u32, why: io::Error) -> io::Result<usize> {
-        let ring = &mut self.transmit;
-        let taken = ring.index(ring.consumer);
-        let mut at = taken;
-        while at != ring.at {
-            // SAFETY: between consumer and producer, and the kernel looks only while it is called.
-            let entry = unsafe { ring.map.bytes(ring.place(at), ring.size) };
-            let addr = entry.and_then(|e| e.first_chunk()).map(|b| u64::from_ne_bytes(*b));
-            self.free.extend(addr);
-            at = at.wrapping_add(1);
-        }
-        ring.at = taken;
-        ring.tell(ring.producer);
-        let of_these = taken.wrapping_sub(start).cast_signed();
-        self.unsent += u64::try_from(-i64::from(of_these)).unwrap_or(0);
-        if of_these > 0 { Ok(of_these as usize) } else { Err(why) }
+        Ok(())
     }
 }
 
@@ -241,12 +238,20 @@ impl Device for Xsk {
     }
 
     fn send(&mut self, frames: &mut dyn Iterator<Item = &[u8]>) -> io::Result<usize> {
+        if self.refused {
+            // Nothing more goes into the ring before it sends again. What is in it is counted already.
+            let counted = self.unsent;
+            let kicked = self.kick();
+            self.unsent = counted;
+            kicked?;
+            self.refused = false;
+        }
         self.completion.consume(ENTRIES, |addr, _| self.free.push(addr));
-        let start = self.transmit.at;
-        let mut sent = 0;
+        let (mut sent, mut too_long) = (0, false);
         for frame in frames.take(BATCH) {
-            if frame.len() > CHUNK {
-                return if sent > 0 { Ok(sent) } else { Err(io::Error::from_raw_os_error(libc::EMSGSIZE)) };
+            too_long = frame.len() > CHUNK;
+            if too_long {
+                break;
             }
             let Some(addr) = self.free.pop() else { break };
             // SAFETY: a chunk on the free list is nobody's but ours.
@@ -254,9 +259,20 @@ impl Device for Xsk {
             self.transmit.produce(addr, frame.len() as u32);
             sent += 1;
         }
+        if sent == 0 && too_long {
+            return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
+        }
         self.transmit.tell(self.transmit.producer);
+        let counted = self.unsent;
         match self.kick() {
-            Err(e) => self.take_back(start, e),
+            Err(why) if sent == 0 => Err(why),
+            // The interface went down, and all of these count as lost. How many it took before, the ring does not say (its consumer index may be an old
+            // one), so that nothing can be had back: their chunks are the kernel's until completion returns them.
+            Err(_) => {
+                self.refused = true;
+                self.unsent = counted + sent as u64;
+                Ok(sent)
+            }
             Ok(()) if sent == 0 => Err(io::ErrorKind::WouldBlock.into()),
             Ok(()) => Ok(sent),
         }
@@ -265,7 +281,11 @@ impl Device for Xsk {
     fn lost(&mut self) -> u64 {
         let Ok(told) = ask::<libc::xdp_statistics>(&self.fd, libc::XDP_STATISTICS) else { return 0 };
         // Frames without a chunk to lie in are among the dropped ones.
-        let all = told.rx_dropped + told.rx_ring_full + self.unsent;
+        let all = told.rx_dropped + told.rx_ring_full;
         all.saturating_sub(mem::replace(&mut self.lost, all))
+    }
+
+    fn unsent(&mut self) -> u64 {
+        mem::take(&mut self.unsent)
     }
 }
