@@ -1,4 +1,5 @@
-//! Ctrl-C: the terminal is as it was, no half of a file stays behind, and the exit code is 130.
+//! Ctrl-C: no half of a file, no namespace and no program stays behind, the terminal is as it was, and the exit code is
+//! 130.
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -11,9 +12,10 @@ pub(super) fn watch() {
     let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
     std::thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            let _held = remove_unfinished();
-            super::view::restore();
-            crate::drive::lab::namespaces::remove_all();
+            let _files = remove_unfinished();
+            let _machines = crate::drive::lab::namespaces::remove_all();
+            // Last: a terminal that takes no more may stop us here.
+            super::view::restore_at_once();
             signal_hook::low_level::exit(128 + signal);
         }
     });

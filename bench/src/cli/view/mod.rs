@@ -14,7 +14,8 @@ use espalier_wire::{Duration, Instant};
 use super::Failure;
 use crate::live::{EVERY, Feed, Network, News, Status};
 pub(super) use bar::runs;
-pub(super) use screen::restore;
+use screen::restore;
+pub(super) use screen::restore_at_once;
 
 /// How often a run of virtual time is looked at, in parts of its duration.
 const STEPS: u64 = 400;

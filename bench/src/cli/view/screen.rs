@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Stderr, Write as _};
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
 use std::time::{Duration, Instant as Wall};
 
 use espalier_wire::Instant;
@@ -24,6 +24,10 @@ const STEP: Duration = Duration::from_millis(100);
 /// Drawn this often although nothing is told: the clock goes on.
 const AT_LEAST: Duration = Duration::from_millis(500);
 
+/// How often, and after what time, somebody who cannot wait asks whether the other one has drawn.
+const MOMENTS: u32 = 20;
+const MOMENT: Duration = Duration::from_millis(10);
+
 /// Whether the other screen is shown. Whoever draws holds it.
 static SHOWN: Mutex<bool> = Mutex::new(false);
 
@@ -31,13 +35,41 @@ fn shown() -> MutexGuard<'static, bool> {
     SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Put the terminal back as it was, if it is not: from the end of a run, of the process, or of everything.
-pub(in super::super) fn restore() {
-    let mut shown = shown();
+/// Put the terminal back as it was, if it is not: at the end of a run.
+pub(super) fn restore() {
+    leave(shown());
+}
+
+fn leave(mut shown: MutexGuard<'_, bool>) {
     if std::mem::take(&mut *shown) {
-        // There is nobody to tell that the terminal is gone.
-        let _ = disable_raw_mode();
-        let _ = execute!(io::stderr(), LeaveAlternateScreen, cursor::Show);
+        leave_anyway();
+    }
+}
+
+fn leave_anyway() {
+    // There is nobody to tell that the terminal is gone.
+    let _ = disable_raw_mode();
+    let _ = execute!(io::stderr(), LeaveAlternateScreen, cursor::Show);
+}
+
+/// The same where the process ends: whoever draws gets a moment to be done, unless the terminal holds it up.
+pub(in super::super) fn restore_at_once() {
+    for _ in 0..MOMENTS {
+        match SHOWN.try_lock() {
+            Ok(shown) => return leave(shown),
+            Err(TryLockError::Poisoned(shown)) => return leave(shown.into_inner()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(MOMENT),
+        }
+    }
+    let _ = disable_raw_mode();
+}
+
+/// The same in a panic: where somebody draws, it is most likely this very thread, which must not wait for itself.
+fn restore_in_panic() {
+    match SHOWN.try_lock() {
+        Ok(shown) => leave(shown),
+        Err(TryLockError::Poisoned(shown)) => leave(shown.into_inner()),
+        Err(TryLockError::WouldBlock) => leave_anyway(),
     }
 }
 
@@ -48,7 +80,7 @@ fn begin() -> io::Result<Screen> {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            restore();
+            restore_in_panic();
             before(panic);
         }));
     });

@@ -3,14 +3,14 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::chown;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use espalier_control::ios::{Config, model};
 use espalier_wire::Ipv4Prefix;
 
-use super::namespaces::{Daemon, Space};
+use super::namespaces::{Daemon, Folder, Space};
 use super::stack;
 use super::strongswan::{self, Part};
 
@@ -94,28 +94,6 @@ impl Role {
     }
 }
 
-/// A folder for sockets and configurations that goes with the value.
-#[derive(Debug)]
-pub(super) struct Folder(PathBuf);
-
-impl Folder {
-    pub(super) fn new(name: &str) -> io::Result<Self> {
-        let dir = std::env::temp_dir().join(format!("espalier-lab-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&dir)?;
-        Ok(Self(dir))
-    }
-
-    pub(super) fn path(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// What runs for one foreign router. Its programs end before its folder goes.
 #[derive(Debug, Default)]
 pub(super) struct Foreign {
@@ -170,12 +148,11 @@ pub(super) fn start_frr(space: &Space, config: &Config, text: &str) -> io::Resul
     let folder = Folder::new(&format!("{}-frr", config.hostname()))?;
     let file = folder.path("frr.conf");
     std::fs::write(&file, text)?;
-    std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o755))?;
     let users = std::fs::read_to_string("/etc/passwd")?;
     let entry = users.lines().find_map(|line| line.strip_prefix("frr:")).unwrap_or_default();
     let mut numbers = entry.split(':').skip(1).map_while(|n| n.parse().ok());
     let (user, group) = (numbers.next(), numbers.next());
-    for path in [folder.0.as_path(), Path::new(&file)] {
+    for path in [folder.place(), Path::new(&file)] {
         chown(path, user, group)?;
     }
     let mut daemons = Vec::new();

@@ -1,6 +1,10 @@
-//! Network namespaces and the programs in them, made for one run and gone with it, even when Ctrl-C ends the process.
+//! Network namespaces, the programs in them and their folders, made for one run and gone with it, even when Ctrl-C ends
+//! the process.
 
+use std::fs::DirBuilder;
 use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,8 +13,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 enum Leftover {
     Namespace(String),
     Process(u32),
+    Folder(PathBuf),
 }
 
+/// Held while one is made or removed: whoever ends the process finds all that there is, and nothing is made after that.
 static LEFTOVERS: Mutex<Vec<Leftover>> = Mutex::new(Vec::new());
 
 fn leftovers() -> MutexGuard<'static, Vec<Leftover>> {
@@ -19,15 +25,19 @@ fn leftovers() -> MutexGuard<'static, Vec<Leftover>> {
 
 fn remove(what: &Leftover) {
     let _ = match what {
-        Leftover::Namespace(name) => Command::new("ip").args(["netns", "del", name]).output(),
-        Leftover::Process(id) => Command::new("kill").args(["-KILL", &id.to_string()]).output(),
+        Leftover::Namespace(name) => Command::new("ip").args(["netns", "del", name]).output().map(drop),
+        Leftover::Process(id) => Command::new("kill").args(["-KILL", &id.to_string()]).output().map(drop),
+        Leftover::Folder(path) => std::fs::remove_dir_all(path),
     };
 }
 
-/// End every program and remove every namespace of this process: it is about to end.
-pub(crate) fn remove_all() {
+/// End every program and remove every namespace and folder of this process, and hold the lock, so that none is made any
+/// more: it is about to end.
+pub(crate) fn remove_all() -> impl Drop {
+    let mut list = leftovers();
     // The programs were started last.
-    leftovers().drain(..).rev().for_each(|what| remove(&what));
+    list.drain(..).rev().for_each(|what| remove(&what));
+    list
 }
 
 fn failed(words: &[&str], why: &str) -> io::Error {
@@ -74,8 +84,10 @@ impl Space {
     /// A new host, forwarding as a router does.
     pub(super) fn new(name: &str) -> io::Result<Self> {
         let full = format!("espalier{}-{name}", std::process::id());
+        let mut list = leftovers();
         ip(&format!("netns add {full}"))?;
-        leftovers().push(Leftover::Namespace(full.clone()));
+        list.push(Leftover::Namespace(full.clone()));
+        drop(list);
         let space = Self { name: full, hands: None };
         ip(&format!("-n {} link set lo up", space.name))?;
         let all = [
@@ -133,8 +145,48 @@ impl Space {
 impl Drop for Space {
     fn drop(&mut self) {
         let this = Leftover::Namespace(self.name.clone());
+        let mut list = leftovers();
         remove(&this);
-        leftovers().retain(|l| *l != this);
+        list.retain(|l| *l != this);
+    }
+}
+
+/// A folder for sockets, keys and scripts that goes with the value. Its owner alone gets in: as root, daemons run what is
+/// there.
+#[derive(Debug)]
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    /// A new folder.
+    ///
+    /// # Errors
+    /// Somebody has made one of that name, or none can be made.
+    pub(super) fn new(name: &str) -> io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("espalier-lab-{}-{name}", std::process::id()));
+        let mut list = leftovers();
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
+        list.push(Leftover::Folder(path.clone()));
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    pub(super) fn place(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where something in it is.
+    pub(super) fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let this = Leftover::Folder(self.0.clone());
+        let mut list = leftovers();
+        remove(&this);
+        list.retain(|l| *l != this);
     }
 }
 
@@ -149,8 +201,9 @@ impl Daemon {
     }
 
     fn run(command: &mut Command) -> io::Result<Self> {
+        let mut list = leftovers();
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        leftovers().push(Leftover::Process(child.id()));
+        list.push(Leftover::Process(child.id()));
         Ok(Self(child))
     }
 }
@@ -158,8 +211,30 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         let this = Leftover::Process(self.0.id());
+        let mut list = leftovers();
         let _ = self.0.kill();
         let _ = self.0.wait();
-        leftovers().retain(|l| *l != this);
+        list.retain(|l| *l != this);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_is_its_owners_and_a_new_one() {
+        let folder = Folder::new("its-owners").unwrap();
+        let path = folder.place().to_owned();
+        let leftover = Leftover::Folder(path.clone());
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(leftovers().contains(&leftover));
+        let again = Folder::new("its-owners").unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        assert!(again.to_string().contains("its-owners") && path.exists(), "{again}");
+        drop(folder);
+        assert!(!path.exists() && !leftovers().contains(&leftover));
     }
 }

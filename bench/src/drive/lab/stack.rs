@@ -13,8 +13,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use espalier_control::ios::{Config, model};
 use espalier_wire::Duration;
 
-use super::foreign::{Folder, Foreign, frr, start_frr};
-use super::namespaces::{Daemon, Space};
+use super::foreign::{Foreign, frr, start_frr};
+use super::namespaces::{Daemon, Folder, Space};
 use super::strongswan::{self, Part};
 
 pub(super) const PROGRAM: &str = "/usr/sbin/keepalived";

@@ -7,8 +7,8 @@ use std::net::Ipv4Addr;
 use espalier_control::ios::{Config, model};
 use espalier_wire::Ipv4Prefix;
 
-use super::foreign::{Folder, wait_for};
-use super::namespaces::{Daemon, Space};
+use super::foreign::wait_for;
+use super::namespaces::{Daemon, Folder, Space};
 
 pub(super) const PROGRAM: &str = "/usr/lib/ipsec/charon";
 
