@@ -300,7 +300,11 @@ fn real(arguments: &Arguments, scenario: &Scenario, requirements: &[Requirement]
     let options = lab::Options { gateways: gateways.into(), out: out.as_deref(), keys: arguments.keys, feed };
     let recording = lab::run(scenario, options);
     drop(view);
-    let recording = recording.map_err(|e| input(&e))?;
+    let (recording, warnings) = recording.map_err(|e| input(&e))?;
+    for warning in warnings {
+        // Whoever does not listen is not warned.
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
     let figures = Figures::of(&recording);
     let prediction = Some(prediction::compare(&predicted, &figures));
     let more = More { prediction, keys: arguments.keys, ..More::default() };

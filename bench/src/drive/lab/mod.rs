@@ -142,11 +142,12 @@ pub fn players(scenario: &Scenario, gateways: Gateways) -> Vec<Option<&'static s
     scenario.routers.iter().map(player).collect()
 }
 
-/// Run a scenario to its end, and tell the feed how it goes.
+/// Run a scenario to its end, and tell the feed how it goes. Beside the recording, what whoever reads the captures must
+/// know: frames that are missing there.
 ///
 /// # Errors
 /// What is wrong with it, or with the machine. Nothing is left behind.
-pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Recording, Error> {
+pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<(Recording, Vec<String>), Error> {
     // Everything that any drive would refuse, is refused here, in the same words.
     let world = world::World::new(scenario, None)?;
     for spec in &scenario.segments {
@@ -179,7 +180,8 @@ pub fn run(scenario: &Scenario, options: Options<'_>) -> Result<Recording, Error
     lab.through(&mut traffic)?;
     let place = NodeId((scenario.routers.len() + scenario.segments.len()) as u16);
     traffic.close(place);
-    lab.end(traffic, &world)
+    let warnings = lab.finish_captures()?;
+    Ok((lab.end(traffic, &world)?, warnings))
 }
 
 impl<'a> Lab<'a> {
@@ -332,8 +334,12 @@ impl<'a> Lab<'a> {
         Ok(())
     }
 
+    fn finish_captures(&mut self) -> Result<Vec<String>, Error> {
+        let warnings = self.recorders.drain(..).map(Recorder::finish).collect::<Result<Vec<_>, _>>()?;
+        Ok(warnings.into_iter().flatten().collect())
+    }
+
     fn end(mut self, traffic: Traffic, world: &world::World) -> Result<Recording, Error> {
-        self.recorders.drain(..).try_for_each(Recorder::finish)?;
         let (mut events, mut sas, mut ike_keys) = (Vec::new(), Vec::new(), Vec::new());
         for (number, router) in self.routers.iter_mut().enumerate() {
             router.off("exit\n")?;

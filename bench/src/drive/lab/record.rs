@@ -2,6 +2,7 @@
 //! taken in, since the Unix epoch, one clock for all of them.
 
 use std::io::{self, Read as _, Write as _};
+use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,8 @@ const BRIDGE: &str = "br0";
 
 /// A listener at one segment. Dropped before [`Recorder::finish`], it leaves no file.
 pub(super) struct Recorder {
-    thread: Option<JoinHandle<Result<(), WriteError>>>,
+    segment: String,
+    thread: Option<JoinHandle<Result<Missing, WriteError>>>,
     stop: UnixStream,
     comment: Arc<Mutex<String>>,
 }
@@ -31,6 +33,30 @@ struct Listener {
     stop: UnixStream,
     writer: Writer,
     comment: Arc<Mutex<String>>,
+    missing: Missing,
+}
+
+/// Frames that passed and are not in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Missing {
+    /// The kernel lost them: too many waited.
+    lost: u64,
+    /// A sender left them to hardware in a way that is not known here.
+    unknown: u64,
+}
+
+impl Missing {
+    /// What to say of it, if there is anything to say.
+    fn warning(self, segment: &str) -> Option<String> {
+        let Self { lost, unknown } = self;
+        let what = match (lost, unknown) {
+            (0, 0) => return None,
+            (_, 0) => format!("{lost} frames that the kernel lost because too many waited"),
+            (0, _) => format!("{unknown} frames that a sender left unfinished in a way not known here"),
+            _ => format!("{lost} frames that the kernel lost, and {unknown} that a sender left unfinished"),
+        };
+        Some(format!("{segment}.pcapng is without {what}"))
+    }
 }
 
 impl Recorder {
@@ -55,16 +81,17 @@ impl Recorder {
             match open() {
                 Ok(device) => {
                     let _ = ready.send(Ok(()));
-                    Listener { device, stop: theirs, writer, comment: shared }.listen()
+                    let missing = Missing::default();
+                    Listener { device, stop: theirs, writer, comment: shared, missing }.listen()
                 }
                 Err(why) => {
                     let _ = ready.send(Err(why));
-                    Ok(())
+                    Ok(Missing::default())
                 }
             }
         });
         opened.recv().unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))?;
-        Ok(Self { thread: Some(thread), stop, comment })
+        Ok(Self { segment: segment.to_owned(), thread: Some(thread), stop, comment })
     }
 
     /// Something happened: the next frame carries it as a comment.
@@ -76,21 +103,31 @@ impl Recorder {
         comment.push_str(text);
     }
 
-    /// End the file.
+    /// End the file. What must be said of it, if frames are missing there.
     ///
     /// # Errors
     /// The first thing that went wrong with it.
-    pub(super) fn finish(mut self) -> Result<(), WriteError> {
+    pub(super) fn finish(mut self) -> Result<Option<String>, WriteError> {
         let _ = self.stop.write_all(b"x");
         match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(done)) => done,
+            Some(Ok(done)) => done.map(|missing| missing.warning(&self.segment)),
             _ => Err(io::Error::other("a segment's recorder broke down").into()),
         }
     }
 }
 
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        // Its thread has the unfinished file, and removes it on its way out.
+        let _ = self.stop.shutdown(Shutdown::Both);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
 impl Listener {
-    fn listen(mut self) -> Result<(), WriteError> {
+    fn listen(mut self) -> Result<Missing, WriteError> {
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let epoch = Instant::from_ns(u64::try_from(epoch.as_nanos()).unwrap_or_default());
         let start = std::time::Instant::now();
@@ -103,7 +140,11 @@ impl Listener {
             if woke.get(1) == Some(&true) {
                 // Its owner has either said that it is over, or gone in the middle.
                 let over = self.stop.read(&mut [0]).is_ok_and(|n| n > 0);
-                return if over { self.writer.finish() } else { Ok(()) };
+                self.missing.lost = self.device.lost();
+                if over {
+                    self.writer.finish()?;
+                }
+                return Ok(self.missing);
             }
         }
     }
@@ -111,14 +152,31 @@ impl Listener {
     /// How many frames had arrived.
     fn write_batch(&mut self, now: Instant) -> Result<usize, WriteError> {
         let (mut failed, writer, comment) = (None, &mut self.writer, &self.comment);
+        let unknown = &mut self.missing.unknown;
         let arrived = self.device.receive(&mut |frame, how| {
-            offload::complete(frame, how, |one| {
+            let known = offload::complete(frame, how, |one| {
                 let text = std::mem::take(&mut *comment.lock().unwrap_or_else(PoisonError::into_inner));
                 if let Err(why) = writer.packet(0, now, &[one], 0, &text) {
                     failed.get_or_insert(why);
                 }
             });
+            *unknown += u64::from(!known);
         });
         failed.map_or(Ok(arrived.unwrap_or(0)), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_said_with_its_segment() {
+        let said = |lost, unknown| Missing { lost, unknown }.warning("outside");
+        assert_eq!(said(0, 0), None);
+        assert!(said(3, 0).unwrap().starts_with("outside.pcapng is without 3 frames"));
+        assert!(said(0, 4).unwrap().contains("4 frames"));
+        let both = said(3, 4).unwrap();
+        assert!(both.contains("3 frames") && both.contains("and 4 "), "{both}");
     }
 }
