@@ -15,7 +15,7 @@ use crate::staged::Staged;
     espalier bench --json > bench.json && espalier report bench.json"
 )]
 pub(super) struct Arguments {
-    /// What --json or --out of failover, explain, bench, compare or profile wrote; all of one kind
+    /// What --json or --out of failover, explain, bench, compare or profile wrote; all of one kind, and of explain one alone
     #[arg(required = true, value_name = "RUN.json")]
     files: Vec<PathBuf>,
     /// The page; of one failover and with .svg for its ending, its time axis as a picture [default: the first file with .html for its ending]

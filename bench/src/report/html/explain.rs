@@ -11,9 +11,8 @@ const WIDTH: f64 = 1080.0;
 /// Silences that are shown close up.
 const MOST: usize = 40;
 
-/// The page of the first document; captures of one network belong into one.
-pub(super) fn page(documents: &[(String, Explain)]) -> Option<Page> {
-    let (name, story) = documents.first()?;
+/// The page of one explanation; captures of one network belong into one.
+pub(super) fn page(name: &str, story: &Explain) -> Page {
     let run = as_run(story);
     let mut body = String::new();
     put!(
@@ -42,7 +41,7 @@ pub(super) fn page(documents: &[(String, Explain)]) -> Option<Page> {
     body.push_str(&books::events(&run));
     body.push_str(&manifest(&story.manifest, &[]));
     put!(body, "<script type=\"application/json\" id=\"data\">{}</script>", inert(&data(&run)));
-    Some(Page { title: "Captures explained".to_owned(), body })
+    Page { title: "Captures explained".to_owned(), body }
 }
 
 /// The same as a run without faults: what the axis draws.

@@ -84,7 +84,13 @@ pub fn page(sources: &[Source]) -> Result<String, Mistake> {
         "espalier.compare/1" => compare::page(&Source::all(sources)?),
         "espalier.cores/1" => cores::page(&Source::all(sources)?),
         "espalier.sweep/1" => sweep::page(&Source::all(sources)?),
-        "espalier.explain/1" => explain::page(&Source::all(sources)?),
+        "espalier.explain/1" => match sources {
+            [_, second, ..] => {
+                let what = "is a second one: captures of one network belong into one explain";
+                return Err(Place::start(&second.file).says(what));
+            }
+            _ => sources.first().map(|s| Ok(explain::page(&s.name, &s.read()?))).transpose()?,
+        },
         "espalier.profile/1" => profile::page(&Source::all(sources)?),
         other => {
             let start = Place::start(sources.first().map_or("", |s| s.file.as_str()));
@@ -142,4 +148,20 @@ fn manifest(manifest: &Map<String, Value>, more: &[(&str, &str)]) -> String {
         "</dl></section><footer>Made by espalier from report.json. This file needs no network.</footer>",
     );
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_explanation_is_a_mistake_and_not_left_out() {
+        let source = |name: &str| Source {
+            file: format!("{name}.json"),
+            name: name.to_owned(),
+            text: r#"{"schema": "espalier.explain/1"}"#.to_owned(),
+        };
+        let both = page(&[source("outside"), source("inside")]).unwrap_err().to_string();
+        assert!(both.starts_with("inside.json:1:1: is a second one"), "{both}");
+    }
 }
