@@ -28,7 +28,8 @@ pub const PATIENCE: Duration = Duration::from_s(1);
 pub struct Network {
     /// The scenario, or the router.
     pub title: String,
-    /// How it is run: `pinned`, `host`, `attached`.
+    /// How it is run, in the words of the screen's first line: "under the wall clock", "on real interfaces", "attached to
+    /// real interfaces".
     pub how: &'static str,
     /// How long; of a router that is attached until somebody ends it, unknown.
     pub duration: Option<Duration>,
