@@ -5,7 +5,8 @@
 #
 # DIR gets GATEWAYS-N.json of each run and, of each kind's first run, a folder with its captures and page. Later runs
 # strike later, by 2.3 s each: that spreads the faults over the periods of HSRP's hellos, VRRP's advertisements (3 s) and
-# dead-peer detection (10 s). Then `bench/peers/table.py DIR` is the table.
+# dead-peer detection (10 s). Then `bench/peers/table.py DIR` is the table; a run that failed has no JSON and no part in it,
+# and the script ends with 1.
 set -euo pipefail
 dir=$1 runs=${2:-5} at_once=${3:-5} scenario=${4:-hsrp-ipsec}
 espalier=${ESPALIER:-target/release/espalier}
@@ -17,14 +18,24 @@ one() { # GATEWAYS N
     set -- "$1" "$2" --set "fault.0.at=$(awk "BEGIN { print 120 + $later }")s" --set "fault.1.at=$(awk "BEGIN { print 260 + $later }")s"
     local kept=()
     [ "$2" = 1 ] && kept=(--out "$dir/$1")
-    "$espalier" failover "$scenario" --drive host --gateways "$1" "${@:3}" "${kept[@]}" --json >"$dir/$1-$2.json"
+    local json=$dir/$1-$2.json
+    rm -f "$json"
+    "$espalier" failover "$scenario" --drive host --gateways "$1" "${@:3}" "${kept[@]}" --json >"$json.part" || { rm -f "$json.part"; return 1; }
+    mv "$json.part" "$json"
 }
 
+declare -A runs_of=()
 for gateways in espalier keepalived keepalived-waiting; do
     for n in $(seq "$runs"); do
-        while [ "$(jobs -rp | wc -l)" -ge "$at_once" ]; do wait -n; done
+        # A run that failed is told of at the end.
+        while [ "$(jobs -rp | wc -l)" -ge "$at_once" ]; do sleep 1; done
         one "$gateways" "$n" &
+        runs_of[$!]="$gateways $n"
     done
 done
-wait
+failed=0
+for pid in "${!runs_of[@]}"; do
+    wait "$pid" || { failed=1 && echo "run ${runs_of[$pid]} failed" >&2; }
+done
 "$(dirname "$0")/table.py" "$dir"
+exit "$failed"

@@ -19,6 +19,10 @@ fi
 pids=()
 clean() {
     for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    # What runs in a namespace is another process than the shell that started it.
+    for space in "$us" "$them"; do
+        (ip netns pids "$space" 2>/dev/null || true) | xargs -r kill 2>/dev/null || true
+    done
     wait 2>/dev/null || true
     ip netns del "$us" 2>/dev/null || true
     ip netns del "$them" 2>/dev/null || true
