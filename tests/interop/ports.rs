@@ -236,6 +236,11 @@ fn refusals() {
     drop(first.end());
     let again = Attached::start(PROGRAM, &us, &config, &bind, &[]);
     again.kill();
-    // A program that was killed leaves nothing on the interface.
+    // A program that was killed leaves nothing on the interface; the kernel takes it off a moment later.
+    let hooked = || {
+        let shown = us.command("ip").args(["link", "show", "e0"]).output().unwrap();
+        String::from_utf8_lossy(&shown.stdout).contains("xdp")
+    };
+    assert!(within(10, || !hooked()));
     drop(Attached::start(PROGRAM, &us, &config, &bind, &[]).end());
 }
