@@ -1,4 +1,5 @@
-//! What FIPS 46-3 prints: the tables that every DES of ours is made from. Bits are counted from 1, as there.
+//! What FIPS 46-3 prints: the tables that every DES of ours is made from, and its key schedule. Bits are counted from 1, as
+//! there.
 
 /// FIPS 46-3's S-boxes, row after row.
 #[rustfmt::skip]
@@ -29,17 +30,31 @@ pub(super) const P: [u8; 32] = [
 
 /// Permuted choice 1: which bits of a key are used.
 #[rustfmt::skip]
-pub(super) const PC1: [u8; 56] = [
+const PC1: [u8; 56] = [
     57,49,41,33,25,17,9,1,58,50,42,34,26,18,10,2,59,51,43,35,27,19,11,3,60,52,44,36,
     63,55,47,39,31,23,15,7,62,54,46,38,30,22,14,6,61,53,45,37,29,21,13,5,28,20,12,4,
 ];
 
 /// Permuted choice 2: which of them are a round's.
 #[rustfmt::skip]
-pub(super) const PC2: [u8; 48] = [
+const PC2: [u8; 48] = [
     14,17,11,24,1,5,3,28,15,6,21,10,23,19,12,4,26,8,16,7,27,20,13,2,
     41,52,31,37,47,55,30,40,51,45,33,48,44,49,39,56,34,53,46,42,50,36,29,32,
 ];
 
 /// How far the key is turned before each round.
-pub(super) const TURNS: [u32; 16] = [1, 1, 2, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2, 2, 1];
+const TURNS: [u32; 16] = [1, 1, 2, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2, 2, 1];
+
+/// The sixteen round keys of a DES key, from the first round on: 48 bits each, as permuted choice 2 counts them, the first
+/// of them the highest. Parity bits count for nothing.
+pub(super) fn round_keys(key: [u8; 8]) -> [u64; 16] {
+    let key = u64::from_be_bytes(key);
+    let half = |choice: &[u8]| choice.iter().fold(0, |half, n| half << 1 | (key >> (64 - n) & 1) as u32);
+    let (mut c, mut d) = (half(&PC1[..28]), half(&PC1[28..]));
+    let turn = |half: u32, by: u32| (half << by | half >> (28 - by)) & 0x0fff_ffff;
+    TURNS.map(|by| {
+        (c, d) = (turn(c, by), turn(d, by));
+        let both = u64::from(c) << 28 | u64::from(d);
+        PC2.iter().fold(0, |round, from| round << 1 | both >> (56 - from) & 1)
+    })
+}

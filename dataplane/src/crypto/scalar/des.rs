@@ -4,7 +4,7 @@
 
 use zeroize::Zeroize;
 
-use crate::crypto::des_tables::{P, PC1, PC2, S, TURNS};
+use crate::crypto::des_tables::{P, S, round_keys};
 
 /// What each box gives for six bits, every bit where P brings it.
 static BOXES: [[u32; 64]; 8] = boxes();
@@ -31,17 +31,8 @@ const fn boxes() -> [[u32; 64]; 8] {
 type Rounds = [[u32; 2]; 16];
 
 fn schedule(key: [u8; 8], backwards: bool) -> Rounds {
-    let key = u64::from_be_bytes(key);
-    let half = |choice: &[u8]| choice.iter().fold(0, |half, n| half << 1 | (key >> (64 - n) & 1) as u32);
-    let (mut c, mut d) = (half(&PC1[..28]), half(&PC1[28..]));
-    let turn = |half: u32, by: u32| (half << by | half >> (28 - by)) & 0x0fff_ffff;
-    let mut rounds = TURNS.map(|by| {
-        (c, d) = (turn(c, by), turn(d, by));
-        let both = u64::from(c) << 28 | u64::from(d);
-        let six = |j: usize| {
-            let bits = PC2[6 * j..6 * j + 6].iter();
-            bits.fold(0, |six, from| six << 1 | (both >> (56 - from) & 1) as u32)
-        };
+    let mut rounds = round_keys(key).map(|round| {
+        let six = |j: usize| (round >> (42 - 6 * j) & 0x3f) as u32;
         let word = |[a, b, c, d]: [usize; 4]| six(a) << 24 | six(b) << 16 | six(c) << 8 | six(d);
         [word([2, 4, 6, 0]), word([1, 3, 5, 7])]
     });

@@ -9,7 +9,7 @@
 //! allow it (there are 2432, found by trying all), and the order within the nibbles is searched here.
 
 use super::tables::{expanded, sender};
-use crate::crypto::des_tables::{PC1, PC2, S, TURNS};
+use crate::crypto::des_tables::{S, round_keys};
 
 /// Which of the four merged results a box is in.
 const MERGED: [usize; 8] = [3, 3, 2, 2, 1, 1, 0, 0];
@@ -247,20 +247,13 @@ const fn moves(back: bool) -> [[Nibbles; 2]; 4] {
 /// The sixteen round keys of a DES key: four bytes for the bits as their boxes use them, and four for the outer ones as
 /// the neighbours do. Parity bits count for nothing.
 pub(super) fn schedule(key: [u8; 8]) -> [[u8; 8]; 16] {
-    let key = u64::from_be_bytes(key);
-    let bit = |n: u8| key >> (64 - n) & 1;
-    let half = |choice: &[u8]| choice.iter().fold(0u32, |half, n| half << 1 | bit(*n) as u32);
-    let (mut c, mut d) = (half(&PC1[..28]), half(&PC1[28..]));
-    let turn = |half: u32, by: u32| (half << by | half >> (28 - by)) & 0x0fff_ffff;
-    TURNS.map(|by| {
-        (c, d) = (turn(c, by), turn(d, by));
-        let both = u64::from(c) << 28 | u64::from(d);
+    round_keys(key).map(|round| {
         let mut placed = [0; 8];
-        for (n, from) in PC2.iter().enumerate() {
+        for n in 0..48 {
             let (j, t) = (n / 6, n % 6);
             let (k, p) = position(expanded(j, t));
             let neighbours = matches!(t, 0 | 5);
-            placed[k + 4 * usize::from(neighbours)] |= ((both >> (56 - from) & 1) as u8) << p;
+            placed[k + 4 * usize::from(neighbours)] |= ((round >> (47 - n) & 1) as u8) << p;
         }
         placed
     })

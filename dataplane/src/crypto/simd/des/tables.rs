@@ -9,7 +9,7 @@
 //! edges can be coloured with six colours so that none meets its own (Kőnig, 1916). The colour is the bit's position in
 //! the byte, on both sides: P is then nothing but "take bit p from box i", without a shift.
 
-use crate::crypto::des_tables::{P, PC1, PC2, TURNS};
+use crate::crypto::des_tables::{P, round_keys};
 
 pub(super) use crate::crypto::des_tables::S;
 
@@ -210,17 +210,10 @@ const fn matrices() -> Matrices {
 
 /// The sixteen round keys of a DES key, placed as the boxes' bytes are. Parity bits count for nothing.
 pub(super) fn schedule(key: [u8; 8]) -> [[u8; 8]; 16] {
-    let key = u64::from_be_bytes(key);
-    let bit = |n: u8| key >> (64 - n) & 1;
-    let half = |choice: &[u8]| choice.iter().fold(0u32, |half, n| half << 1 | bit(*n) as u32);
-    let (mut c, mut d) = (half(&PC1[..28]), half(&PC1[28..]));
-    let turn = |half: u32, by: u32| (half << by | half >> (28 - by)) & 0x0fff_ffff;
-    TURNS.map(|by| {
-        (c, d) = (turn(c, by), turn(d, by));
-        let both = u64::from(c) << 28 | u64::from(d);
+    round_keys(key).map(|round| {
         let mut placed = [0; 8];
-        for (n, from) in PC2.iter().enumerate() {
-            placed[n / 6] |= ((both >> (56 - from) & 1) as u8) << PLACEMENT.position[n / 6][n % 6];
+        for n in 0..48 {
+            placed[n / 6] |= ((round >> (47 - n) & 1) as u8) << PLACEMENT.position[n / 6][n % 6];
         }
         placed
     })
