@@ -99,7 +99,15 @@ pub(super) fn show(news: &Receiver<News>, mut status: Status, mut end: End, colo
         Ok(first) => status.hear(first),
     }
     let (started, from) = (Wall::now(), status.at);
-    let Ok(mut screen) = begin() else { return restore() };
+    let mut screen = match begin() {
+        Ok(screen) => screen,
+        Err(why) => {
+            restore();
+            // The run goes on; with standard error gone as well there is nobody to tell.
+            let _ = writeln!(io::stderr(), "--live: this terminal cannot be drawn on: {why}");
+            return;
+        }
+    };
     let mut drawn: Option<Wall> = None;
     loop {
         let mut is_new = false;

@@ -10,7 +10,8 @@
 //!
 //! Timers fire, frames arrive and packets are offered when they are due, or as soon after as a core gets to it; how late
 //! it was is kept. Traffic is open loop: a packet's time is the one it was due at, and what was late is offered late. A
-//! packet that finds its ring full is lost there, to `ring-full` at the router it was for: nobody waits for room. Frames move in runs (see [`crate::world::carry`]), which are as long as the cores are late.
+//! packet that finds its ring full is lost there, to `ring-full` at the router it was for: nobody waits for room. Frames
+//! move in runs (see [`crate::world::carry`]), which are as long as the cores are late.
 //!
 //! Who has nothing to do polls, then yields its core between polls, then sleeps between polls: other cores after 50 ms, the
 //! world's when nothing is due soon and nobody has anything of it.

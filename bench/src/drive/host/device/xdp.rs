@@ -266,8 +266,9 @@ impl Device for Xsk {
         let counted = self.unsent;
         match self.kick() {
             Err(why) if sent == 0 => Err(why),
-            // The interface went down, and all of these count as lost. How many it took before, the ring does not say (its consumer index may be an old
-            // one), so that nothing can be had back: their chunks are the kernel's until completion returns them.
+            // The interface went down, and all of these count as lost. How many it took before, the ring does not say (its
+            // consumer index may be an old one), so that nothing can be had back: their chunks are the kernel's until
+            // completion returns them.
             Err(_) => {
                 self.refused = true;
                 self.unsent = counted + sent as u64;
