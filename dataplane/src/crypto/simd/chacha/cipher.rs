@@ -1,96 +1,156 @@
 //! ChaCha20's key stream (RFC 8439 section 2.3): each lane of sixteen registers a block, of whatever packet and key.
+//! Blocks are listed first and made when many are: a register that was written lane by lane a moment ago cannot be read.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::ChaChaKey;
+use super::poly::{OneTime, Sums};
 use crate::crypto::simd::cpu;
 
-/// The most lanes there are.
-const LANES_MAX: usize = 16;
+/// Blocks that are listed before they are made; whole passes of 8 or 16.
+const ROOM: usize = 64;
 
 /// "expand 32-byte k"
 const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
 
-/// One word of every lane.
+/// One word of every block.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
-struct Row([u32; LANES_MAX]);
+struct Row([u32; ROOM]);
 
-/// Blocks that wait until all lanes have one. Each is added to the bytes it is for, 64 or fewer.
+/// What a block is for.
+#[derive(Clone, Copy)]
+struct Place {
+    /// It is added to these bytes, or is the one-time key of the text.
+    at: *mut u8,
+    /// At most 64; 0 for a one-time key.
+    len: u8,
+    text: u8,
+    /// How many texts can be authenticated once it is done.
+    ready: u8,
+}
+
+impl Place {
+    const NONE: Self = Self { at: std::ptr::null_mut(), len: 0, text: 0, ready: 0 };
+}
+
+/// Blocks to be made.
 pub(super) struct Stream<'a> {
     rows: [Row; 16],
-    places: [Option<&'a mut [u8]>; LANES_MAX],
+    places: [Place; ROOM],
     used: usize,
     lanes: usize,
-    /// The key of all lanes, while it is one.
+    /// The key of all blocks, while it is one.
     only: Option<&'a ChaChaKey>,
+    /// Whether the rows have it already.
+    filled: bool,
+    mixed: bool,
 }
 
 impl<'a> Stream<'a> {
     pub(super) fn new() -> Self {
+        let mut rows = [Row([0; ROOM]); 16];
+        for (row, word) in rows.iter_mut().zip(CONSTANTS) {
+            row.0 = [word; ROOM];
+        }
         let lanes = if cpu::level() == cpu::Level::Avx512 { 16 } else { 8 };
-        Self {
-            rows: [Row([0; LANES_MAX]); 16],
-            places: [const { None }; LANES_MAX],
-            used: 0,
-            lanes,
-            only: None,
-        }
+        Self { rows, places: [Place::NONE; ROOM], used: 0, lanes, only: None, filled: false, mixed: false }
     }
 
-    /// Add the block of this counter to `place`, now or later.
+    pub(super) fn is_full(&self) -> bool {
+        self.used == ROOM
+    }
+
+    /// The one-time key of a text, which makes `ready` texts ready. There must be room.
     #[inline]
-    pub(super) fn push(&mut self, key: &'a ChaChaKey, iv: [u32; 2], counter: u32, place: &'a mut [u8]) {
-        let lane = self.used;
+    pub(super) fn one_time(&mut self, key: &'a ChaChaKey, iv: [u32; 2], text: usize, ready: usize) {
+        let place = Place { text: text as u8, ready: ready as u8, ..Place::NONE };
+        self.push(key, iv, 0, place);
+    }
+
+    /// The block of this counter, to be added to as many bytes, 1 to 64. There must be room.
+    ///
+    /// # Safety
+    /// Nothing else touches those bytes, and the 15 behind them, which may change too, until `run`.
+    #[inline]
+    pub(super) unsafe fn add(
+        &mut self,
+        key: &'a ChaChaKey,
+        iv: [u32; 2],
+        counter: u32,
+        bytes: (*mut u8, usize),
+        ready: usize,
+    ) {
+        let place = Place { at: bytes.0, len: bytes.1 as u8, text: 0, ready: ready as u8 };
+        self.push(key, iv, counter, place);
+    }
+
+    #[inline]
+    fn push(&mut self, key: &'a ChaChaKey, iv: [u32; 2], counter: u32, place: Place) {
+        let at = self.used % ROOM;
+        if self.mixed {
+            self.set_key(at, key);
+        } else if !self.only.is_some_and(|only| std::ptr::eq(only, key)) {
+            self.other_key(at, key);
+        }
+        self.rows[12].0[at] = counter;
+        self.rows[14].0[at] = iv[0];
+        self.rows[15].0[at] = iv[1];
+        self.places[at] = place;
+        self.used = at + 1;
+    }
+
+    fn other_key(&mut self, at: usize, key: &'a ChaChaKey) {
         match self.only {
-            _ if lane == 0 => self.only = Some(key),
-            Some(only) if std::ptr::eq(only, key) => {}
-            Some(only) => {
-                (0..lane).for_each(|lane| self.set_key(lane, only));
-                self.only = None;
-                self.set_key(lane, key);
+            Some(only) if at > 0 => {
+                if !self.filled {
+                    (0..at).for_each(|at| self.set_key(at, only));
+                }
+                self.mixed = true;
+                self.set_key(at, key);
             }
-            None => self.set_key(lane, key),
+            _ => self.filled = false,
         }
-        self.rows[12].0[lane] = counter;
-        self.rows[14].0[lane] = iv[0];
-        self.rows[15].0[lane] = iv[1];
-        self.places[lane] = Some(place);
-        self.used += 1;
-        if self.used == self.lanes {
-            self.end();
-        }
+        self.only = Some(key);
     }
 
-    fn set_key(&mut self, lane: usize, key: &ChaChaKey) {
+    fn set_key(&mut self, at: usize, key: &ChaChaKey) {
         for (row, word) in self.rows[4..].iter_mut().zip(key.words) {
-            row.0[lane] = word;
+            row.0[at] = word;
         }
-        self.rows[13].0[lane] = key.salt;
+        self.rows[13].0[at] = key.salt;
     }
 
-    /// Nothing waits any more.
-    pub(super) fn end(&mut self) {
-        if self.used == 0 {
-            return;
-        }
-        if let Some(key) = self.only {
+    /// Make all blocks, and take steps of the sums meanwhile. `ready` hears how many texts can be authenticated.
+    pub(super) fn run(&mut self, sums: &mut Sums<'a>, mut ready: impl FnMut(&mut Sums<'a>, usize)) {
+        if let Some(key) = self.only.filter(|_| !self.mixed && !self.filled) {
             for (row, word) in self.rows[4..].iter_mut().zip(key.words) {
-                row.0 = [word; LANES_MAX];
+                row.0 = [word; ROOM];
             }
-            self.rows[13].0 = [key.salt; LANES_MAX];
+            self.rows[13].0 = [key.salt; ROOM];
+            self.filled = true;
         }
-        for (row, word) in self.rows.iter_mut().zip(CONSTANTS) {
-            row.0 = [word; LANES_MAX];
-        }
-        let places = &mut self.places[..self.used];
-        // SAFETY: keys of this engine are made only where `covers` found AVX2; sixteen lanes only with AVX-512.
-        unsafe {
-            match self.lanes {
-                16 => sixteen(&self.rows, places),
-                _ => eight(&self.rows, places),
+        for first in (0..self.used).step_by(self.lanes) {
+            let places = &self.places[first..self.used.min(first + self.lanes)];
+            // SAFETY: keys of this engine are made only where `covers` found AVX2; sixteen lanes only with AVX-512. The
+            // places are those that `add` was promised.
+            unsafe {
+                match self.lanes {
+                    16 => sixteen(&self.rows, first, places, sums),
+                    _ => match sums.waiting() {
+                        0 => eight::<0>(&self.rows, first, places, sums),
+                        1..=24 => eight::<1>(&self.rows, first, places, sums),
+                        _ => eight::<2>(&self.rows, first, places, sums),
+                    },
+                }
             }
+            if let Some(last) = places.last() {
+                ready(sums, usize::from(last.ready));
+            }
+        }
+        if self.mixed {
+            (self.only, self.mixed, self.filled) = (None, false, false);
         }
         self.used = 0;
     }
@@ -119,13 +179,16 @@ macro_rules! rounds {
     };
 }
 
-/// Sixteen blocks, each added to its place.
+/// Sixteen blocks.
+///
+/// # Safety
+/// The places are as `Stream::add` says.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2")]
-fn sixteen(rows: &[Row; 16], places: &mut [Option<&mut [u8]>]) {
+unsafe fn sixteen(rows: &[Row; 16], first: usize, places: &[Place], sums: &mut Sums<'_>) {
     let mut x = [_mm512_setzero_si512(); 16];
     for (x, row) in x.iter_mut().zip(rows) {
         // SAFETY: 64 aligned bytes.
-        *x = unsafe { _mm512_load_si512(row.0.as_ptr().cast()) };
+        *x = unsafe { _mm512_load_si512(row.0[first..first + 16].as_ptr().cast()) };
     }
     rounds!(
         $ x,
@@ -138,16 +201,21 @@ fn sixteen(rows: &[Row; 16], places: &mut [Option<&mut [u8]>]) {
     );
     for (x, row) in x.iter_mut().zip(rows) {
         // SAFETY: 64 aligned bytes.
-        *x = _mm512_add_epi32(*x, unsafe { _mm512_load_si512(row.0.as_ptr().cast()) });
+        *x = _mm512_add_epi32(*x, unsafe { _mm512_load_si512(row.0[first..first + 16].as_ptr().cast()) });
     }
     let blocks = transposed(&x);
     for (block, place) in blocks.iter().zip(places) {
-        let Some(place) = place.take() else { continue };
-        let mask = _bzhi_u64(u64::MAX, place.len() as u32);
+        if place.len == 0 {
+            let OneTime(key) = sums.key(usize::from(place.text));
+            // SAFETY: 32 bytes.
+            unsafe { _mm256_storeu_si256(key.as_mut_ptr().cast(), _mm512_castsi512_si256(*block)) };
+            continue;
+        }
+        let mask = _bzhi_u64(u64::MAX, u32::from(place.len));
         // SAFETY: only bytes that are there are read and written.
         unsafe {
-            let text = _mm512_maskz_loadu_epi8(mask, place.as_ptr().cast());
-            _mm512_mask_storeu_epi8(place.as_mut_ptr().cast(), mask, _mm512_xor_si512(text, *block));
+            let text = _mm512_maskz_loadu_epi8(mask, place.at.cast());
+            _mm512_mask_storeu_epi8(place.at.cast(), mask, _mm512_xor_si512(text, *block));
         }
     }
 }
@@ -190,97 +258,193 @@ const fn turned(bytes: usize) -> Order {
     order
 }
 
-/// In assembler, as the compiler makes two shuffles of one, or keeps the orders in registers that there are too few of.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn shuffled(x: __m256i, by: &Order) -> __m256i {
-    let shuffled;
-    // SAFETY: 32 aligned bytes are read.
-    unsafe {
-        asm!("vpshufb {}, {}, [{}]", out(ymm_reg) shuffled, in(ymm_reg) x, in(reg) by, options(pure, readonly, nostack, preserves_flags));
-    }
-    shuffled
+/// Two quarter rounds side by side, in assembler: sixteen words and what a turn needs besides are more registers than
+/// there are. Two words of the third row are in `c0` and `c1`, the other two in memory.
+macro_rules! two_quarters {
+    (@ $ins:literal $to:literal $by:literal) => {
+        concat!($ins, " {", $to, "}, {", $to, "}, {", $by, "}\n")
+    };
+    (@turn $x:literal $t:literal $left:literal $right:literal) => {
+        concat!(
+            "vpsrld {", $t, "}, {", $x, "}, ", $right, "\n",
+            "vpslld {", $x, "}, {", $x, "}, ", $left, "\n",
+            "vpor {", $x, "}, {", $x, "}, {", $t, "}\n"
+        )
+    };
+    (@half $by:literal $left:literal $right:literal $a:literal $b:literal $d:literal $e:literal $f:literal $g:literal) => {
+        concat!(
+            two_quarters!(@ "vpaddd" $a $b), two_quarters!(@ "vpaddd" $e $f),
+            two_quarters!(@ "vpxor" $d $a), two_quarters!(@ "vpxor" $g $e),
+            "vpshufb {", $d, "}, {", $d, "}, [{", $by, "}]\n",
+            "vpshufb {", $g, "}, {", $g, "}, [{", $by, "}]\n",
+            two_quarters!(@ "vpaddd" "c0" $d), two_quarters!(@ "vpaddd" "c1" $g),
+            two_quarters!(@ "vpxor" $b "c0"), two_quarters!(@ "vpxor" $f "c1"),
+            two_quarters!(@turn $b "s" $left $right), two_quarters!(@turn $f "t" $left $right)
+        )
+    };
+    ($a:literal $b:literal $d:literal, $e:literal $f:literal $g:literal) => {
+        concat!(
+            two_quarters!(@half "by_two" "12" "20" $a $b $d $e $f $g),
+            two_quarters!(@half "by_one" "7" "25" $a $b $d $e $f $g)
+        )
+    };
 }
 
-/// Eight blocks, each added to its place.
+/// Four quarter rounds: `$in_hand` are the words of the third row that are in registers, `$put_by` those that come in for
+/// them.
+macro_rules! four_quarters {
+    ($x:ident, $spare:ident, $in_hand:literal $put_by:literal, $first:expr, $second:expr) => {
+        asm!(
+            $first,
+            concat!("vmovdqa [{spare} + ", $in_hand, "], {c0}"),
+            concat!("vmovdqa [{spare} + ", $in_hand, " + 32], {c1}"),
+            concat!("vmovdqa {c0}, [{spare} + ", $put_by, "]"),
+            concat!("vmovdqa {c1}, [{spare} + ", $put_by, " + 32]"),
+            $second,
+            a0 = inout(ymm_reg) $x[0], a1 = inout(ymm_reg) $x[1], a2 = inout(ymm_reg) $x[2], a3 = inout(ymm_reg) $x[3],
+            b0 = inout(ymm_reg) $x[4], b1 = inout(ymm_reg) $x[5], b2 = inout(ymm_reg) $x[6], b3 = inout(ymm_reg) $x[7],
+            c0 = inout(ymm_reg) $x[8], c1 = inout(ymm_reg) $x[9],
+            d0 = inout(ymm_reg) $x[10], d1 = inout(ymm_reg) $x[11], d2 = inout(ymm_reg) $x[12], d3 = inout(ymm_reg) $x[13],
+            s = out(ymm_reg) _, t = out(ymm_reg) _,
+            spare = in(reg) $spare.as_mut_ptr(), by_two = in(reg) &BY_TWO, by_one = in(reg) &BY_ONE,
+            options(nostack, preserves_flags)
+        )
+    };
+}
+
+/// Words of eight blocks from `first` on.
+#[inline]
 #[target_feature(enable = "avx2")]
-fn eight(rows: &[Row; 16], places: &mut [Option<&mut [u8]>]) {
-    let mut x = [_mm256_setzero_si256(); 16];
-    for (x, row) in x.iter_mut().zip(rows) {
-        // SAFETY: 32 aligned bytes of 64.
-        *x = unsafe { _mm256_load_si256(row.0.as_ptr().cast()) };
+fn eight_words(row: &Row, first: usize) -> __m256i {
+    // SAFETY: 32 aligned bytes, as `first` is a multiple of 8.
+    unsafe { _mm256_load_si256(row.0[first..first + 8].as_ptr().cast()) }
+}
+
+/// The rounds of eight blocks, and meanwhile steps of the sums: in each half of a double round one of one chain, or of two.
+#[inline]
+#[target_feature(enable = "avx2,bmi2")]
+fn mixed<const STEPS: usize>(rows: &[Row; 16], first: usize, sums: &mut Sums<'_>) -> [__m256i; 16] {
+    let row = |n: usize| eight_words(&rows[n], first);
+    // Without the last two words of the third row, which begin in memory.
+    let mut x = [_mm256_setzero_si256(); 14];
+    for n in 0..14 {
+        x[n] = row(if n < 10 { n } else { n + 2 });
     }
-    macro_rules! turn {
-        ($left:literal, $right:literal) => {
-            |x| _mm256_or_si256(_mm256_slli_epi32::<$left>(x), _mm256_srli_epi32::<$right>(x))
-        };
+    let mut spare = [row(8), row(9), row(10), row(11)];
+    for _ in 0..10 {
+        // SAFETY: registers, and four of them in memory.
+        unsafe {
+            four_quarters!(x, spare, "0" "64",
+                two_quarters!("a0" "b0" "d0", "a1" "b1" "d1"),
+                two_quarters!("a2" "b2" "d2", "a3" "b3" "d3"));
+        }
+        if STEPS > 0 {
+            sums.step::<0>();
+        }
+        if STEPS > 1 {
+            sums.step::<1>();
+        }
+        // SAFETY: likewise.
+        unsafe {
+            four_quarters!(x, spare, "64" "0",
+                two_quarters!("a0" "b1" "d3", "a1" "b2" "d0"),
+                two_quarters!("a2" "b3" "d1", "a3" "b0" "d2"));
+        }
+        if STEPS > 0 {
+            sums.step::<1>();
+        }
+        if STEPS > 1 {
+            sums.step::<0>();
+        }
     }
-    rounds!(
-        $ x,
-        _mm256_add_epi32,
-        _mm256_xor_si256,
-        (|x| shuffled(x, &BY_TWO)),
-        (turn!(12, 20)),
-        (|x| shuffled(x, &BY_ONE)),
-        (turn!(7, 25))
-    );
-    for (x, row) in x.iter_mut().zip(rows) {
-        // SAFETY: 32 aligned bytes of 64.
-        *x = _mm256_add_epi32(*x, unsafe { _mm256_load_si256(row.0.as_ptr().cast()) });
+    [
+        x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9], spare[2], spare[3], x[10], x[11], x[12],
+        x[13],
+    ]
+}
+
+/// Eight blocks, each to its place.
+///
+/// # Safety
+/// The places are as `Stream::add` says.
+#[target_feature(enable = "avx2,bmi2")]
+unsafe fn eight<const STEPS: usize>(rows: &[Row; 16], first: usize, places: &[Place], sums: &mut Sums<'_>) {
+    let row = |n: usize| eight_words(&rows[n], first);
+    let words = mixed::<STEPS>(rows, first, sums);
+    let mut low = [_mm256_setzero_si256(); 8];
+    let mut high = low;
+    for n in 0..8 {
+        low[n] = _mm256_add_epi32(words[n], row(n));
+        high[n] = _mm256_add_epi32(words[n + 8], row(n + 8));
     }
-    let mut halves = [[_mm256_setzero_si256(); 8]; 2];
-    for (n, half) in halves.iter_mut().enumerate() {
-        half.copy_from_slice(&x[8 * n..8 * n + 8]);
-        *half = super::super::hash::eighths(half);
+    let low = super::super::hash::eighths(&low);
+    if STEPS > 1 {
+        sums.step::<0>();
     }
-    for (lane, place) in places.iter_mut().enumerate() {
-        let Some(place) = place.take() else { continue };
-        match place.as_chunks_mut::<32>() {
-            ([low, high], []) => {
-                add32(low, halves[0][lane]);
-                add32(high, halves[1][lane]);
-            }
-            ([low], rest) => {
-                add32(low, halves[0][lane]);
-                add_part(rest, halves[1][lane]);
-            }
-            (_, rest) => add_part(rest, halves[0][lane]),
+    if places.iter().all(|place| place.len == 0) {
+        for (place, low) in places.iter().zip(low) {
+            keep(sums.key(usize::from(place.text)), low);
+        }
+        return;
+    }
+    let high = super::super::hash::eighths(&high);
+    if STEPS > 1 {
+        sums.step::<1>();
+    }
+    for (lane, place) in places.iter().enumerate() {
+        match place.len {
+            0 => keep(sums.key(usize::from(place.text)), low[lane]),
+            // SAFETY: whole sixteens of bytes, of which the last may be behind the text, as is `add`'s to promise.
+            len => unsafe { add(place.at, usize::from(len), low[lane], high[lane]) },
         }
     }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn add32(place: &mut [u8; 32], block: __m256i) {
-    let at = place.as_mut_ptr().cast();
-    // SAFETY: 32 bytes.
-    unsafe { _mm256_storeu_si256(at, _mm256_xor_si256(_mm256_loadu_si256(at), block)) };
+fn keep(OneTime(key): &mut OneTime, block: __m256i) {
+    // SAFETY: 32 aligned bytes.
+    unsafe { _mm256_store_si256(key.as_mut_ptr().cast(), block) };
 }
 
-/// Fewer bytes than 32.
+/// Add a block to whole sixteens of bytes.
+///
+/// # Safety
+/// `len` bytes and the 15 behind them can be read and written.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn add_part(place: &mut [u8], block: __m256i) {
-    let mut low = _mm256_castsi256_si128(block);
-    let (first, rest) = place.as_chunks_mut::<16>();
-    if let [first] = first {
-        let at = first.as_mut_ptr().cast();
-        // SAFETY: 16 bytes.
-        unsafe { _mm_storeu_si128(at, _mm_xor_si128(_mm_loadu_si128(at), low)) };
-        low = _mm256_extracti128_si256::<1>(block);
+unsafe fn add(at: *mut u8, len: usize, low: __m256i, high: __m256i) {
+    // SAFETY: the caller's.
+    unsafe {
+        match len {
+            49.. => {
+                add32(at, low);
+                add32(at.add(32), high);
+            }
+            33.. => {
+                add32(at, low);
+                add16(at.add(32), _mm256_castsi256_si128(high));
+            }
+            17.. => add32(at, low),
+            _ => add16(at, _mm256_castsi256_si128(low)),
+        }
     }
-    let mut word = _mm_cvtsi128_si64(low) as u64;
-    let (first, rest) = rest.as_chunks_mut::<8>();
-    if let [first] = first {
-        *first = (u64::from_le_bytes(*first) ^ word).to_le_bytes();
-        word = _mm_extract_epi64::<1>(low) as u64;
-    }
-    let (first, rest) = rest.as_chunks_mut::<4>();
-    if let [first] = first {
-        *first = (u32::from_le_bytes(*first) ^ word as u32).to_le_bytes();
-        word >>= 32;
-    }
-    for (byte, key) in rest.iter_mut().zip(word.to_le_bytes()) {
-        *byte ^= key;
-    }
+}
+
+/// # Safety
+/// 32 bytes can be read and written.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn add32(at: *mut u8, block: __m256i) {
+    // SAFETY: the caller's.
+    unsafe { _mm256_storeu_si256(at.cast(), _mm256_xor_si256(_mm256_loadu_si256(at.cast()), block)) };
+}
+
+/// # Safety
+/// 16 bytes can be read and written.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn add16(at: *mut u8, block: __m128i) {
+    // SAFETY: the caller's.
+    unsafe { _mm_storeu_si128(at.cast(), _mm_xor_si128(_mm_loadu_si128(at.cast()), block)) };
 }

@@ -1,22 +1,30 @@
 //! Poly1305 (RFC 8439 section 2.5), two packets abreast: a block waits for the one before, and two chains fill the wait.
-//! Numbers are of 64, 64 and few bits.
+//! Numbers are of 64, 64 and few bits. It is done in steps that anything else may be done between: `cipher` takes
+//! them along with its rounds, as one uses the CPU's integers and the other its vectors.
 
-/// The first block of a packet's key stream: of its 64 bytes 16 are r, and 16 are s.
-#[repr(C, align(64))]
+use arrayvec::ArrayVec;
+
+use super::ROUND;
+
+/// The first bytes of a packet's key stream: r, then s.
+#[repr(C, align(32))]
 #[derive(Clone, Copy)]
-pub(super) struct OneTime(pub(super) [u8; 64]);
+pub(super) struct OneTime(pub(super) [u8; 32]);
 
 impl OneTime {
     /// Not yet a key.
-    pub(super) const ZERO: Self = Self([0; 64]);
+    pub(super) const ZERO: Self = Self([0; 32]);
 
     /// The first half, without the bits that r has not.
+    #[inline(always)]
     pub(super) fn clamped(&self) -> u128 {
-        self.number(0) & 0x0fff_fffc_0fff_fffc_0fff_fffc_0fff_ffff
+        self.half(0) & 0x0fff_fffc_0fff_fffc_0fff_fffc_0fff_ffff
     }
 
-    fn number(&self, at: usize) -> u128 {
-        self.0[at..at + 16].iter().rev().fold(0, |n, byte| n << 8 | u128::from(*byte))
+    #[inline(always)]
+    fn half(&self, n: usize) -> u128 {
+        let (halves, _) = self.0.as_chunks::<16>();
+        u128::from_le_bytes(halves[n])
     }
 }
 
@@ -31,43 +39,59 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// For a place without a packet.
-    pub(super) const NONE: Self = Self { aad: [0; 16], whole: &[], tail: [[0; 16]; 2], tail_blocks: 0 };
-
     /// So many bytes of additional data, and the text.
+    #[inline]
     pub(super) fn new(aad: [u8; 16], aad_len: u64, bytes: &'a [u8]) -> Self {
         let (whole, rest) = bytes.as_chunks::<16>();
         let lengths = u128::from(aad_len) | (bytes.len() as u128) << 64;
         let mut tail = [lengths.to_le_bytes(); 2];
         if !rest.is_empty() {
-            tail[0] = [0; 16];
-            tail[0][..rest.len()].copy_from_slice(rest);
+            tail[0] = match bytes.last_chunk::<16>() {
+                Some(last) => (u128::from_le_bytes(*last) >> (8 * (16 - rest.len()))).to_le_bytes(),
+                None => {
+                    let mut padded = [0; 16];
+                    padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+                    padded
+                }
+            };
         }
         Self { aad, whole, tail, tail_blocks: if rest.is_empty() { 1 } else { 2 } }
     }
 }
 
+/// What a chain reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Aad,
+    Whole,
+    Tail,
+}
+
 /// The sum so far, and the clamped r.
 #[derive(Clone, Copy)]
-struct State {
+struct Chain {
     h: [u64; 3],
     r: [u64; 2],
     /// 5/4 of the upper half of r, whose lower two bits are zeros.
     r5: u64,
+    /// The next block of the phase, and how many are left.
+    next: *const [u8; 16],
+    left: usize,
+    phase: Phase,
+    /// Which text.
+    text: usize,
 }
 
-impl State {
-    fn new(key: &OneTime) -> Self {
-        let r = key.clamped();
-        let r = [r as u64, (r >> 64) as u64];
-        Self { h: [0; 3], r, r5: r[1] + (r[1] >> 2) }
-    }
+impl Chain {
+    const IDLE: Self =
+        Self { h: [0; 3], r: [0; 2], r5: 0, next: std::ptr::null(), left: 0, phase: Phase::Idle, text: 0 };
 
     /// Add a block and multiply by r.
     #[inline(always)]
     fn block(&mut self, block: [u8; 16]) {
         let wide = |a: u64, b: u64| u128::from(a) * u128::from(b);
-        let Self { h, r, r5 } = self;
+        let Self { h, r, r5, .. } = self;
         let (sum, carry) =
             (u128::from(h[0]) | u128::from(h[1]) << 64).overflowing_add(u128::from_le_bytes(block));
         let (h0, h1, h2) = (sum as u64, (sum >> 64) as u64, h[2] + u64::from(carry) + 1);
@@ -80,42 +104,150 @@ impl State {
         let (folded, carry) = folded.overflowing_add(u128::from((top >> 2) + (top & !3)));
         *h = [folded as u64, (folded >> 64) as u64, (top & 3) + u64::from(carry)];
     }
+
+    fn begin(&mut self, text: usize, key: &OneTime) {
+        let r = key.clamped();
+        self.h = [0; 3];
+        self.r = [r as u64, (r >> 64) as u64];
+        self.r5 = self.r[1] + (self.r[1] >> 2);
+        self.text = text;
+    }
+
+    #[inline(always)]
+    fn read(&mut self, phase: Phase, blocks: &[[u8; 16]]) {
+        (self.phase, self.next, self.left) = (phase, blocks.as_ptr(), blocks.len());
+    }
+}
+
+/// Chains, each with a text of its own.
+const CHAINS: usize = 2;
+
+/// The sums of the texts of a round, a step at a time. Chains point into it: once texts were given it is not moved.
+pub(super) struct Sums<'a> {
+    texts: ArrayVec<Text<'a>, ROUND>,
+    /// As many keys; those of texts that are not there yet may still have to be made.
+    pub(super) keys: [OneTime; ROUND],
+    sums: [[u64; 3]; ROUND],
+    /// Texts that a chain has taken.
+    taken: usize,
+    /// Blocks of the others.
+    untaken: usize,
+    /// A bit for each text whose sum there is.
+    done: u64,
+    chains: [Chain; CHAINS],
+}
+
+impl<'a> Sums<'a> {
+    pub(super) fn new() -> Self {
+        Self {
+            texts: ArrayVec::new(),
+            keys: [OneTime::ZERO; ROUND],
+            sums: [[0; 3]; ROUND],
+            taken: 0,
+            untaken: 0,
+            done: 0,
+            chains: [Chain::IDLE; CHAINS],
+        }
+    }
+
+    /// The next text, whose key there is.
+    #[inline]
+    pub(super) fn give(&mut self, text: Text<'a>) {
+        self.untaken += text.whole.len() + text.tail_blocks + 1;
+        self.texts.push(text);
+    }
+
+    /// All texts that are there.
+    pub(super) fn texts(&self) -> &[Text<'a>] {
+        &self.texts
+    }
+
+    /// A block of one chain, if it has one. Without a call or a panic, so that it can stand amid vector code.
+    #[inline(always)]
+    pub(super) fn step<const CHAIN: usize>(&mut self) {
+        if self.chains[CHAIN].left == 0 && !self.advance(CHAIN) {
+            return;
+        }
+        let chain = &mut self.chains[CHAIN];
+        // SAFETY: so many blocks are left of what `advance` pointed it to: the text's, or parts of `texts`, which stay
+        // where they are.
+        let block = unsafe { *chain.next };
+        chain.next = chain.next.wrapping_add(1);
+        chain.left -= 1;
+        chain.block(block);
+    }
+
+    /// Blocks that wait, but for those around a text that a chain has.
+    pub(super) fn waiting(&self) -> usize {
+        self.chains.iter().map(|chain| chain.left).sum::<usize>() + self.untaken
+    }
+
+    /// The one-time key of a text.
+    #[inline(always)]
+    pub(super) fn key(&mut self, text: usize) -> &mut OneTime {
+        &mut self.keys[text % ROUND]
+    }
+
+    /// A chain that is through with a phase begins the next. False when no text waits.
+    #[inline(always)]
+    fn advance(&mut self, n: usize) -> bool {
+        let chain = &mut self.chains[n];
+        if chain.phase == Phase::Tail {
+            self.sums[chain.text % ROUND] = chain.h;
+            self.done |= 1 << (chain.text % ROUND);
+            chain.phase = Phase::Idle;
+        }
+        if chain.phase == Phase::Idle {
+            let Some(text) = self.texts.get(self.taken) else { return false };
+            chain.begin(self.taken, &self.keys[self.taken % ROUND]);
+            chain.read(Phase::Aad, std::slice::from_ref(&text.aad));
+            self.taken += 1;
+            self.untaken -= text.whole.len() + text.tail_blocks + 1;
+            return true;
+        }
+        let Some(text) = self.texts.get(chain.text) else { return false };
+        if chain.phase == Phase::Aad && !text.whole.is_empty() {
+            chain.read(Phase::Whole, text.whole);
+        } else {
+            chain.read(Phase::Tail, &text.tail);
+            chain.left = text.tail_blocks;
+        }
+        true
+    }
+
+    /// The tag of a text that was given.
+    #[inline]
+    pub(super) fn tag(&mut self, text: usize) -> u128 {
+        while self.done >> text & 1 == 0 {
+            self.step::<0>();
+            self.step::<1>();
+        }
+        number(self.sums[text], &self.keys[text])
+    }
 }
 
 /// The tag that a sum of 64, 64 and few bits comes to.
 pub(super) fn tag(h: [u64; 3], key: &OneTime) -> [u8; 16] {
+    number(h, key).to_le_bytes()
+}
+
+/// The same as a number, lowest byte first.
+#[inline]
+fn number(h: [u64; 3], key: &OneTime) -> u128 {
     let sum = u128::from(h[0]) | u128::from(h[1]) << 64;
     // Minus 2^130 - 5, if that is not negative; chosen without a branch.
     let (less, carry) = sum.overflowing_add(5);
     let reduced = 0u128.wrapping_sub(u128::from((h[2] + u64::from(carry)) >> 2 & 1));
-    (less & reduced | sum & !reduced).wrapping_add(key.number(16)).to_le_bytes()
+    (less & reduced | sum & !reduced).wrapping_add(key.half(1))
 }
 
 /// The tags of all texts; as many keys as texts.
+#[cfg(test)]
 pub(super) fn tags(texts: &[Text<'_>], keys: &[OneTime], tags: &mut [[u8; 16]]) {
-    for ((texts, keys), tags) in texts.chunks(2).zip(keys.chunks(2)).zip(tags.chunks_mut(2)) {
-        match (texts, keys, tags) {
-            ([a, b], [k, l], [s, t]) => [*s, *t] = two([a, b], [k, l]),
-            ([a], [k, ..], [s, ..]) => [*s, _] = two([a, &Text::NONE], [k, k]),
-            _ => {}
-        }
+    for ((texts, keys), tags) in texts.chunks(ROUND).zip(keys.chunks(ROUND)).zip(tags.chunks_mut(ROUND)) {
+        let mut sums = Sums::new();
+        sums.keys[..keys.len()].copy_from_slice(keys);
+        texts.iter().for_each(|text| sums.give(*text));
+        tags.iter_mut().enumerate().for_each(|(n, tag)| *tag = sums.tag(n).to_le_bytes());
     }
-}
-
-fn two(texts: [&Text<'_>; 2], keys: [&OneTime; 2]) -> [[u8; 16]; 2] {
-    let mut states = keys.map(State::new);
-    let [a, b] = &mut states;
-    a.block(texts[0].aad);
-    b.block(texts[1].aad);
-    let together = texts[0].whole.len().min(texts[1].whole.len());
-    for (x, y) in texts[0].whole.iter().zip(texts[1].whole) {
-        a.block(*x);
-        b.block(*y);
-    }
-    for (state, text) in states.iter_mut().zip(texts) {
-        for block in text.whole[together..].iter().chain(&text.tail[..text.tail_blocks]) {
-            state.block(*block);
-        }
-    }
-    [tag(states[0].h, keys[0]), tag(states[1].h, keys[1])]
 }
