@@ -18,7 +18,7 @@ pub(in super::super) struct SeparateKey {
 
 enum CipherKey {
     Null,
-    Des(Box<DesKey>),
+    Des(DesKey),
     Aes(Box<RoundKeys>),
 }
 
@@ -31,9 +31,7 @@ impl SeparateKey {
     ) -> Option<Self> {
         let cipher = match (transform.cipher(), direction) {
             (Cipher::Null, _) => CipherKey::Null,
-            (Cipher::DesCbc | Cipher::TripleDesCbc, _) => {
-                CipherKey::Des(Box::new(DesKey::new(direction, key)?))
-            }
+            (Cipher::DesCbc | Cipher::TripleDesCbc, _) => CipherKey::Des(DesKey::new(direction, key)?),
             (_, Direction::Outbound) => CipherKey::Aes(Box::new(RoundKeys::encryption(key)?)),
             (_, Direction::Inbound) => CipherKey::Aes(Box::new(RoundKeys::decryption(key)?)),
         };
@@ -123,6 +121,7 @@ mod tests {
         assert_eq!(size_of::<RoundKeys>(), 248);
         for (key, bytes) in [(&[1; 8][..], 128), (&[1; 24], 384)] {
             assert_eq!(DesKey::new(Direction::Inbound, key).unwrap().bytes(), bytes);
+            assert_eq!(DesKey::new(Direction::Outbound, key).unwrap().bytes(), 2 * bytes);
         }
     }
 }

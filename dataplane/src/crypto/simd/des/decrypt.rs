@@ -1,5 +1,7 @@
 //! CBC decryption: a packet's blocks side by side, the next packet's after them.
 
+use arrayvec::ArrayVec;
+
 use super::kernel::{Blocks, LANES, PerLane, Shared};
 use super::{DesKey, Planes, Repeated, Text, crypt, lanes};
 
@@ -14,13 +16,14 @@ struct Pass<'a> {
 }
 
 /// Decrypt every text in place. `only`: the key of them all; without it each lane has its own.
-pub(super) fn decrypt<'a>(texts: impl Iterator<Item = Text<'a>>, only: Option<&DesKey>, rounds: usize) {
+pub(super) fn decrypt<'a>(texts: impl Iterator<Item = Text<'a>>, only: Option<&'a DesKey>, rounds: usize) {
     let zero = Blocks([0; LANES]);
     let (places, lanes) = ([const { None }; LANES], lanes());
     let mut pass = Pass { blocks: zero, chain: zero, places, runs: 0, used: 0 };
-    let mut planes: Option<Planes> = None;
-    let only = only.map(Repeated::new);
-    let only = only.as_ref();
+    let mut keys = Keys { lanes: ArrayVec::new(), planes: None, one: None, rounds };
+    if let Some(only) = only {
+        keys.one = Some((only, Repeated::new(only)));
+    }
     for text in texts {
         let (mut before, mut rest) = (text.iv, text.bytes);
         while !rest.is_empty() {
@@ -29,15 +32,45 @@ pub(super) fn decrypt<'a>(texts: impl Iterator<Item = Text<'a>>, only: Option<&D
             rest = later;
             before = pass.take(now, before);
             if only.is_none() {
-                planes.get_or_insert_with(Planes::new).set(text.key, from, pass.used);
+                keys.lanes.extend((from..pass.used).map(|_| text.key));
             }
             if pass.used == lanes {
-                pass.run(only, planes.as_ref(), rounds);
+                pass.run(&mut keys);
             }
         }
     }
     if pass.used > 0 {
-        pass.run(only, planes.as_ref(), rounds);
+        pass.run(&mut keys);
+    }
+}
+
+/// The keys of a pass.
+struct Keys<'a> {
+    /// Each lane's, unless all of all passes have one.
+    lanes: ArrayVec<&'a DesKey, LANES>,
+    planes: Option<Planes>,
+    /// The one key that a pass had last.
+    one: Option<(&'a DesKey, Repeated)>,
+    rounds: usize,
+}
+
+impl Keys<'_> {
+    fn crypt(&mut self, blocks: &mut Blocks) {
+        if let Some(first) = self.lanes.first().copied() {
+            if !self.lanes.iter().all(|key| std::ptr::eq(*key, first)) {
+                let planes = self.planes.get_or_insert_with(|| Planes::new(self.rounds));
+                planes.set_all(&self.lanes);
+                self.lanes.clear();
+                return crypt(blocks, &PerLane(&planes.tables[..self.rounds]));
+            }
+            self.lanes.clear();
+            if !self.one.as_ref().is_some_and(|(key, _)| std::ptr::eq(*key, first)) {
+                self.one = Some((first, Repeated::new(first)));
+            }
+        }
+        if let Some((_, key)) = &self.one {
+            crypt(blocks, &Shared(&key.0[..self.rounds]));
+        }
     }
 }
 
@@ -58,12 +91,8 @@ impl<'a> Pass<'a> {
         before
     }
 
-    fn run(&mut self, only: Option<&Repeated>, planes: Option<&Planes>, rounds: usize) {
-        match (only, planes) {
-            (Some(key), _) => crypt(&mut self.blocks, &Shared(&key.0[..rounds])),
-            (None, Some(planes)) => crypt(&mut self.blocks, &PerLane(&planes.0[..rounds])),
-            (None, None) => {}
-        }
+    fn run(&mut self, keys: &mut Keys<'_>) {
+        keys.crypt(&mut self.blocks);
         let mut lane = 0;
         for place in self.places[..self.runs].iter_mut().filter_map(Option::take) {
             let (blocks, _) = place.as_chunks_mut::<8>();

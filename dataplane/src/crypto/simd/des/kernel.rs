@@ -45,7 +45,7 @@ impl RoundKeys for Shared<'_> {
     }
 }
 
-/// Each lane its own key: 64 placed key bytes for each round and box.
+/// Each lane its own key: 64 placed key bytes for each round and box, or 32 of one round and 32 of the next.
 pub(crate) struct PerLane<'a>(pub(crate) &'a [[Table; 8]]);
 
 impl RoundKeys for PerLane<'_> {
@@ -62,8 +62,9 @@ impl RoundKeys for PerLane<'_> {
 
     #[inline(always)]
     fn narrow(&self, round: usize, j: usize) -> __m256i {
+        let half = &self.0[round / 2][j].0[round % 2 * 32..][..32];
         // SAFETY: 32 aligned bytes; only called from `shuffled`, whose functions run where AVX2 is present.
-        unsafe { _mm256_load_si256(self.0[round][j].0.as_ptr().cast()) }
+        unsafe { _mm256_load_si256(half.as_ptr().cast()) }
     }
 }
 

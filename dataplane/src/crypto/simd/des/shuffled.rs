@@ -113,25 +113,87 @@ fn round(left: &mut Half, right: &Half, keys: &impl RoundKeys, n: usize) {
     four!(K => left[K] = _mm256_xor_si256(left[K], u[K]));
 }
 
-/// Put a key's round keys into the planes of the lanes `from..to`, of the first 32.
+/// Put a key's round keys into the planes of a lane, of the first 32.
 #[target_feature(enable = "avx2")]
-pub(super) fn place(planes: &mut [[Table; 8]], rounds: &[[u8; 8]], from: usize, to: usize) {
-    let numbers: [i8; LANES] = std::array::from_fn(|n| n as i8);
-    // SAFETY: 32 bytes.
-    let numbers = unsafe { _mm256_loadu_si256(numbers.as_ptr().cast()) };
-    let before = _mm256_cmpgt_epi8(_mm256_set1_epi8(from as i8), numbers);
-    let lanes = _mm256_andnot_si256(before, _mm256_cmpgt_epi8(_mm256_set1_epi8(to as i8), numbers));
-    for (plane, round) in planes.iter_mut().zip(rounds) {
-        for (table, byte) in plane.iter_mut().zip(round) {
-            if to - from == 1 {
-                table.0[from] = *byte;
-                continue;
+pub(super) fn place(planes: &mut [[Table; 8]], rounds: &[[u8; 8]], lane: usize) {
+    for (n, round) in rounds.iter().enumerate() {
+        for (table, byte) in planes[n / 2].iter_mut().zip(round) {
+            table.0[n % 2 * LANES + lane] = *byte;
+        }
+    }
+}
+
+/// Which keys the lanes of a half register have, two at a time.
+struct Pairs {
+    /// The first round of each, of either half.
+    keys: [[[*const [u8; 8]; 2]; 2]; 8],
+    /// Where a lane finds its key's first byte, if it is one of these two.
+    index: [Lanes; 8],
+    used: usize,
+}
+
+#[repr(C, align(32))]
+#[derive(Clone, Copy)]
+struct Lanes([u8; LANES]);
+
+impl Pairs {
+    /// A key for each lane, at most 32. Neighbours may have the same.
+    fn new(lanes: &[&[[u8; 8]]]) -> Self {
+        let any = lanes[0].as_ptr();
+        let mut pairs = Self { keys: [[[any; 2]; 2]; 8], index: [Lanes([0x80; LANES]); 8], used: 0 };
+        for (half, keys) in lanes.chunks(16).enumerate() {
+            let (mut runs, mut before) = (0, None);
+            for (lane, key) in keys.iter().enumerate() {
+                if before.replace(key.as_ptr()) != Some(key.as_ptr()) {
+                    pairs.keys[runs / 2][half][runs % 2] = key.as_ptr();
+                    runs += 1;
+                }
+                let run = runs - 1;
+                pairs.index[run / 2].0[16 * half + lane] = 8 * (run % 2) as u8;
             }
-            let at = table.0.as_mut_ptr().cast();
-            // SAFETY: 32 aligned bytes of 64.
+            pairs.used = pairs.used.max(runs.div_ceil(2));
+        }
+        pairs
+    }
+}
+
+/// Put the round keys of all lanes, at most 32, into the planes; each has as many rounds as there are planes, which are
+/// even. A shuffle takes a byte of two keys to their lanes.
+#[target_feature(enable = "avx2")]
+pub(super) fn fill(planes: &mut [[Table; 8]], lanes: &[&[[u8; 8]]]) {
+    assert!(lanes.iter().all(|rounds| rounds.len() >= planes.len()), "a key has all rounds");
+    if lanes.is_empty() {
+        return;
+    }
+    let pairs = Pairs::new(lanes);
+    for n in (0..planes.len()).step_by(2) {
+        // Of this round and of the next.
+        let mut keys = [[_mm256_setzero_si256(); 2]; 8];
+        for (keys, [low, high]) in keys.iter_mut().zip(&pairs.keys).take(pairs.used) {
+            let both = |which: usize| {
+                // SAFETY: 16 bytes of two rounds that the keys have.
+                unsafe {
+                    let low = _mm256_castsi128_si256(_mm_loadu_si128(low[which].add(n).cast()));
+                    _mm256_inserti128_si256::<1>(low, _mm_loadu_si128(high[which].add(n).cast()))
+                }
+            };
+            let (a, b) = (both(0), both(1));
+            *keys = [_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b)];
+        }
+        for (j, table) in planes[n / 2].iter_mut().enumerate() {
+            let mut bytes = [_mm256_setzero_si256(); 2];
+            for (keys, index) in keys.iter().zip(&pairs.index).take(pairs.used) {
+                // SAFETY: 32 aligned bytes.
+                let index = unsafe { _mm256_load_si256(index.0.as_ptr().cast()) };
+                let at = _mm256_add_epi8(index, _mm256_set1_epi8(j as i8));
+                for (bytes, keys) in bytes.iter_mut().zip(keys) {
+                    *bytes = _mm256_or_si256(*bytes, _mm256_shuffle_epi8(*keys, at));
+                }
+            }
+            // SAFETY: 64 aligned bytes.
             unsafe {
-                let placed = _mm256_blendv_epi8(_mm256_load_si256(at), _mm256_set1_epi8(*byte as i8), lanes);
-                _mm256_store_si256(at, placed);
+                _mm256_store_si256(table.0.as_mut_ptr().cast(), bytes[0]);
+                _mm256_store_si256(table.0.as_mut_ptr().add(LANES).cast(), bytes[1]);
             }
         }
     }
@@ -258,4 +320,34 @@ fn transposed(rows: &[__m256i; 8]) -> [__m256i; 8] {
         (words[2 * n], words[2 * n + 1]) = (_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::NO_KEY;
+    use super::*;
+    use crate::crypto::simd::cpu;
+
+    /// However many lanes there are and whichever neighbours have the same key.
+    #[test]
+    fn each_lane_has_its_key() {
+        if cpu::level() < cpu::Level::Avx2 {
+            return;
+        }
+        let keys: Vec<[[u8; 8]; 16]> = (0..32u8)
+            .map(|k| std::array::from_fn(|n| std::array::from_fn(|j| k.wrapping_mul(77) ^ (n * 8 + j) as u8)))
+            .collect();
+        for count in 1..=LANES {
+            for run in [1, 2, 3, 9, 16, 32] {
+                let lanes: Vec<&[[u8; 8]]> = (0..count).map(|lane| &keys[lane / run][..]).collect();
+                let mut planes = [NO_KEY; 16];
+                // SAFETY: the CPU has AVX2.
+                unsafe { fill(&mut planes, &lanes) };
+                for (n, j) in (0..16).flat_map(|n| (0..8).map(move |j| (n, j))) {
+                    let bytes = &planes[n / 2][j].0[n % 2 * LANES..];
+                    assert!((0..count).all(|lane| bytes[lane] == lanes[lane][n][j]));
+                }
+            }
+        }
+    }
 }
