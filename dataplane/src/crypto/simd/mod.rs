@@ -5,11 +5,11 @@
 //! seal:  jobs -> cipher (des: 32 or 64 blocks abreast, aes_cbc: 8 or 16 packets) -> hash (4 to 32 messages) -> ICVs
 //! open:  jobs -> hash -> those that are authentic -> cipher
 //! gcm:   both at once; one, two or four blocks a register, short packets four abreast
-//! chacha: 8 or 16 blocks of whatever packets, 2 or 16 packets' Poly1305; without AVX-512 long packets to aws-lc
+//! chacha: 8 or 16 blocks of whatever packets, 2 or 16 packets' Poly1305, the two of them between the rounds
 //! ```
 //!
 //! A key is large, as it holds what makes a packet cheap: 128 bytes of hash states beside those of `scalar`, 128 or 384
-//! for DES and 3DES, 248 for AES-CBC, 6080 for GCM, of which a packet touches what its length needs, and some 600 of aws-lc's
+//! for DES and 3DES (twice that to encrypt), 248 for AES-CBC, 6080 for GCM, of which a packet touches what its length needs, and some 600 of aws-lc's
 //! for ChaCha20-Poly1305 without AVX-512. A million SAs of
 //! aes128-gcm are 6.1 GB of keys for each direction.
 //!
@@ -94,6 +94,31 @@ fn material<'a>(job: &Job<'a>) -> Option<&'a Material> {
     }
 }
 
+/// What a batch has of this engine's: what it has not costs nothing then, which counts where few packets come together.
+#[cfg(target_arch = "x86_64")]
+#[derive(Default)]
+struct Kinds {
+    separate: bool,
+    gcm: bool,
+    chacha: bool,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Kinds {
+    fn of(jobs: &[Job<'_>]) -> Self {
+        let mut kinds = Self::default();
+        for job in jobs {
+            match material(job) {
+                Some(Material::Separate(_)) => kinds.separate = true,
+                Some(Material::Gcm(_) | Material::Gmac(_)) => kinds.gcm = true,
+                Some(Material::ChaCha(_)) => kinds.chacha = true,
+                None => {}
+            }
+        }
+        kinds
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 fn is_outbound(job: &Job<'_>) -> bool {
     job.key.direction == Direction::Outbound
@@ -138,16 +163,30 @@ impl Engine for Simd {
 
     #[cfg(target_arch = "x86_64")]
     fn seal(&self, jobs: &mut [Job<'_>]) {
-        separate::seal(jobs);
-        gcm::run::<true>(jobs);
-        chacha::run::<true>(jobs);
+        let kinds = Kinds::of(jobs);
+        if kinds.separate {
+            separate::seal(jobs);
+        }
+        if kinds.gcm {
+            gcm::run::<true>(jobs);
+        }
+        if kinds.chacha {
+            chacha::run::<true>(jobs);
+        }
     }
 
     #[cfg(target_arch = "x86_64")]
     fn open(&self, jobs: &mut [Job<'_>]) {
-        separate::open(jobs);
-        gcm::run::<false>(jobs);
-        chacha::run::<false>(jobs);
+        let kinds = Kinds::of(jobs);
+        if kinds.separate {
+            separate::open(jobs);
+        }
+        if kinds.gcm {
+            gcm::run::<false>(jobs);
+        }
+        if kinds.chacha {
+            chacha::run::<false>(jobs);
+        }
     }
 
     #[cfg(not(target_arch = "x86_64"))]
