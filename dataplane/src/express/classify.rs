@@ -1,13 +1,15 @@
 //! The first looks at a batch: link and IP headers, then where the flow's answer or the SA is. Each frame's headers are read
 //! here once, and what the next stages want of them is kept beside the frames.
 
+use espalier_wire::ether::EtherType;
 use espalier_wire::ipv4::protocol;
 use espalier_wire::{IfIndex, Mac, Spi, checksum};
 
-use super::flows::{FlowKey, Way, has_ports};
+use super::flows::{FlowCache, FlowKey, Way, has_ports};
 use super::{IP, LINK};
 use crate::batch::Batch;
 use crate::frame::Frame;
+use crate::pipeline::Security;
 use crate::worker::Worker;
 
 /// How many frames ahead headers are fetched.
@@ -42,10 +44,12 @@ pub(super) struct Look {
     pub(super) extra: u32,
     /// Bytes of packet.
     pub(super) len: u16,
+    /// DSCP and ECN.
+    pub(super) class: u8,
     pub(super) is: Is,
 }
 
-pub(super) const LONG: Look = Look { key: FlowKey::NONE, place: 0, extra: 0, len: 0, is: Is::Long };
+pub(super) const LONG: Look = Look { key: FlowKey::NONE, place: 0, extra: 0, len: 0, class: 0, is: Is::Long };
 
 impl Look {
     pub(super) fn is_long(&self) -> bool {
@@ -60,24 +64,59 @@ pub(super) fn part<const AT: usize, const N: usize, const M: usize>(row: &[u8; M
     row[AT..].first_chunk().unwrap_or(&[0; N])
 }
 
-/// The flow and length of an IPv4 packet without options that is whole, sound, and at most `max` bytes long. Packets of
-/// less than eight bytes behind the header are not express.
+/// The length of an IPv4 packet without options that is whole, sound, and at most `max` bytes long. Packets of less than
+/// eight bytes behind the header are not express.
 #[inline(always)]
-pub(super) fn read(header: &[u8; SEEN], max: usize, meta: u32) -> Option<(FlowKey, u16)> {
+pub(super) fn sound_len(header: &[u8; SEEN], max: usize) -> Option<u16> {
+    // The first byte; "more fragments" and the offset: "don't fragment" may be set.
+    const PLAIN: u64 = u64::from_ne_bytes([255, 0, 0, 0, 0, 0, 0x3f, 255]);
     let len = u16::from_be_bytes(*part::<2, 2, SEEN>(header));
-    // "More fragments" and the offset; "don't fragment" may be set.
-    let part_of = u16::from_be_bytes(*part::<6, 2, SEEN>(header)) & 0x3fff;
-    let right = header[0] == 0x45
+    let right = word::<0, SEEN>(header) & PLAIN == u64::from_ne_bytes([0x45, 0, 0, 0, 0, 0, 0, 0])
         && usize::from(len) >= SEEN
         && usize::from(len) <= max
-        && part_of == 0
         && checksum::is_right(part::<0, IP, SEEN>(header));
-    right.then(|| {
-        let proto = header[9];
-        let ports = if has_ports(proto) { u32::from_ne_bytes(*part::<20, 4, SEEN>(header)) } else { 0 };
-        let addresses = u64::from_ne_bytes(*part::<12, 8, SEEN>(header));
-        (FlowKey::new(addresses, ports, proto, meta), len)
-    })
+    right.then_some(len)
+}
+
+/// The flow of such a packet.
+#[inline(always)]
+pub(super) fn flow_key(header: &[u8; SEEN], meta: u32) -> FlowKey {
+    let proto = header[9];
+    let ports = if has_ports(proto) { u32::from_ne_bytes(*part::<20, 4, SEEN>(header)) } else { 0 };
+    let addresses = u64::from_ne_bytes(*part::<12, 8, SEEN>(header));
+    FlowKey::new(addresses, ports, proto, meta)
+}
+
+/// Eight bytes of a larger row.
+#[inline(always)]
+pub(super) fn word<const AT: usize, const M: usize>(row: &[u8; M]) -> u64 {
+    u64::from_ne_bytes(*part::<AT, 8, M>(row))
+}
+
+/// Of an IPv4 header's third word of four bytes and what follows it up to the upper layer's first four: protocol, addresses,
+/// ports.
+pub(super) const SAME: u64 = u64::from_ne_bytes([0, 255, 0, 0, 255, 255, 255, 255]);
+
+/// The packet before, whose answer those of the same flow behind it share: packets come in trains (Jain and Routhier, 1986).
+struct Before {
+    /// The link header's first eight bytes.
+    station: u64,
+    /// The packet's from the ninth on.
+    ip: [u64; 2],
+    look: Look,
+}
+
+impl Before {
+    const NONE: Self = Self { station: 0, ip: [0; 2], look: LONG };
+
+    /// Whether a packet goes the same way. What holds of each for itself is not asked: that it is whole and sound.
+    #[inline(always)]
+    fn leads(&self, header: &[u8; LINK + SEEN]) -> bool {
+        let other = (word::<0, { LINK + SEEN }>(header) ^ self.station) & STATION
+            | (word::<{ LINK + 8 }, { LINK + SEEN }>(header) ^ self.ip[0]) & SAME
+            | (word::<{ LINK + 16 }, { LINK + SEEN }>(header) ^ self.ip[1]);
+        other == 0 && self.look.is != Is::Long
+    }
 }
 
 /// Whose frames an interface takes.
@@ -93,8 +132,7 @@ const STATION: u64 = u64::from_ne_bytes([255, 255, 255, 255, 255, 255, 0, 0]);
 impl Door<'_> {
     #[inline(always)]
     fn takes(&self, header: &[u8; LINK + SEEN]) -> bool {
-        u64::from_ne_bytes(*part::<0, 8, { LINK + SEEN }>(header)) & STATION == self.own
-            || self.takes_also(header)
+        word::<0, { LINK + SEEN }>(header) & STATION == self.own || self.takes_also(header)
     }
 
     #[cold]
@@ -116,62 +154,73 @@ impl Worker {
             also: &link.iface.also_accepts,
             meta: FlowKey::meta(ingress, false),
         };
+        let mut before = Before::NONE;
         looks.extend(batch.iter().enumerate().map(|(at, frame)| {
             if let Some(ahead) = batch.get(at + AHEAD) {
                 ahead.fetch();
             }
-            self.glance(&door, frame)
+            self.glance(&door, frame, &mut before)
         }));
     }
 
     #[inline(always)]
-    fn glance(&self, door: &Door<'_>, frame: &Frame) -> Look {
+    fn glance(&self, door: &Door<'_>, frame: &Frame, before: &mut Before) -> Look {
         let Some(max) = frame.len().checked_sub(LINK + SEEN) else { return LONG };
         let Some(header) = frame.row::<{ LINK + SEEN }>(0) else { return LONG };
-        // IPv4, and a header of five words.
-        let ipv4 = u32::from_be_bytes(*part::<12, 4, { LINK + SEEN }>(header)) >> 8 == 0x08_0045;
-        if !ipv4 || !door.takes(header) || frame.meta.control || frame.meta.egress.is_some() {
+        let ip = part::<LINK, SEEN, { LINK + SEEN }>(header);
+        let ipv4 = u16::from_be_bytes(*part::<12, 2, { LINK + SEEN }>(header)) == EtherType::IPV4.0;
+        if !ipv4 || frame.meta.control || frame.meta.egress.is_some() {
             return LONG;
         }
-        let meta = door.meta | FlowKey::meta(IfIndex(0), frame.meta.opened);
-        let ip = part::<LINK, SEEN, { LINK + SEEN }>(header);
-        let Some((key, len)) = read(ip, max + SEEN, meta) else { return LONG };
+        let Some(len) = sound_len(ip, max + SEEN) else { return LONG };
+        // The last hop is the long way's to refuse.
+        if before.leads(header) && ip[8] > 1 && !frame.meta.opened {
+            let extra = u32::from_be_bytes(*part::<{ IP + 4 }, 4, SEEN>(ip));
+            return Look { len, extra, class: ip[1], ..before.look };
+        }
+        if !door.takes(header) {
+            return LONG;
+        }
+        let look = self.look_at(ip, len, door.meta | FlowKey::meta(IfIndex(0), frame.meta.opened));
+        if !frame.meta.opened {
+            let station = word::<0, { LINK + SEEN }>(header);
+            *before = Before { station, ip: [word::<8, SEEN>(ip), word::<16, SEEN>(ip)], look };
+        }
+        look
+    }
+
+    /// A packet that no train brought.
+    fn look_at(&self, ip: &[u8; SEEN], len: u16, meta: u32) -> Look {
+        let (key, class) = (flow_key(ip, meta), ip[1]);
+        let extra = u32::from_be_bytes(*part::<{ IP + 4 }, 4, SEEN>(ip));
         if key.protocol() == protocol::ESP && self.links.local.has_ipv4(key.dst()) {
             let place = u32::from_be_bytes(*part::<IP, 4, SEEN>(ip));
             self.security.inbound.fetch_home(Spi(place));
-            let extra = u32::from_be_bytes(*part::<{ IP + 4 }, 4, SEEN>(ip));
-            return Look { key, place, extra, len, is: Is::Esp };
+            return Look { key, place, extra, len, class, is: Is::Esp };
         }
-        // The last hop is the long way's to refuse.
         let is = if ip[8] > 1 { Is::Transit } else { Is::Long };
-        Look { key, place: self.express.flows.place(&key), extra: 0, len, is }
+        Look { key, place: self.express.flows.place(&key), extra, len, class, is }
     }
 
     /// The ways of the flows and the SAs of the SPIs: where they are, and fetched.
     pub(super) fn look_up(&mut self, looks: &mut [Look]) {
         let Self { express, security, .. } = self;
         express.looked_up = express.flows.age();
+        let (mut asked, mut found) = (LONG, LONG);
         for look in looks {
-            match look.is {
-                Is::Long | Is::Open => {}
-                Is::Transit | Is::Clear | Is::Seal => {
-                    look.is = Is::Transit;
-                    let Some(place) = express.flows.find(&look.key, look.place) else { continue };
-                    look.place = place;
-                    look.is = match express.flows.answer(place) {
-                        Some(Way::Seal(policy, _)) => {
-                            security.policies.fetch(*policy);
-                            look.extra = policy.part();
-                            Is::Seal
-                        }
-                        Some(Way::Clear(_)) => Is::Clear,
-                        _ => Is::Long,
-                    };
-                }
-                Is::Esp => match security.inbound.first(Spi(look.place)) {
-                    Some(slot) => (look.place, look.is) = (slot, Is::Open),
-                    None => look.is = Is::Long,
-                },
+            if matches!(look.is, Is::Clear | Is::Seal) {
+                look.is = Is::Transit;
+            }
+            // Those of a train have one answer.
+            if (look.key, look.place, look.is) != (asked.key, asked.place, asked.is) {
+                asked = *look;
+                find(&express.flows, security, look);
+                found = *look;
+                continue;
+            }
+            (look.place, look.is) = (found.place, found.is);
+            if look.is == Is::Seal {
+                look.extra = found.extra;
             }
         }
     }
@@ -183,5 +232,30 @@ impl Worker {
             self.learn(&look.key, look.place);
         }
         self.look_up(looks);
+    }
+}
+
+/// The way of a flow or the SA of an SPI.
+#[inline(always)]
+fn find(flows: &FlowCache, security: &Security, look: &mut Look) {
+    match look.is {
+        Is::Transit => {
+            let Some(place) = flows.find(&look.key, look.place) else { return };
+            look.place = place;
+            look.is = match flows.answer(place) {
+                Some(Way::Seal(policy, _)) => {
+                    security.policies.fetch(*policy);
+                    look.extra = policy.part();
+                    Is::Seal
+                }
+                Some(Way::Clear(_)) => Is::Clear,
+                _ => Is::Long,
+            };
+        }
+        Is::Esp => match security.inbound.first(Spi(look.place)) {
+            Some(slot) => (look.place, look.is) = (slot, Is::Open),
+            None => look.is = Is::Long,
+        },
+        Is::Long | Is::Clear | Is::Seal | Is::Open => {}
     }
 }

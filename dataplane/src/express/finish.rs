@@ -59,15 +59,18 @@ impl Worker {
     }
 
     fn finish_opened(&mut self, now: Instant, work: &mut Work<Note>, out: &mut Output) {
-        let mut insides = std::mem::take(&mut self.express.insides);
-        insides.clear();
-        let opened = work.frames.iter().zip(&work.plans).zip(&work.notes);
-        insides.extend(opened.map(|((frame, plan), note)| self.express.peek(frame, plan, note)));
-        self.express.insides = insides;
-        match self.take_out(work, 0) {
-            at if at == work.len() => self.send_all(work, out),
-            at => self.finish_each(now, work, at, out),
+        self.express.insides.clear();
+        let mut at = 0;
+        while at < work.len() {
+            self.express.look_inside(work, false);
+            at = self.take_out(work, at);
+            if at < self.express.insides.len() {
+                self.express.look_inside(work, true);
+                return self.finish_each(now, work, at, out);
+            }
+            self.express.take_train(&mut self.security, work, &mut at);
         }
+        self.send_all(work, out);
     }
 
     /// Take out what can be, from the frame at `at` on: where it ended.

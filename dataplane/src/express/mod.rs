@@ -21,6 +21,7 @@ mod resolve;
 mod seal;
 #[cfg(test)]
 mod tests;
+mod train;
 
 use std::sync::Arc;
 
@@ -70,10 +71,20 @@ pub(crate) struct Note {
     /// Of what is opened: where its text begins, and how many bytes stand behind it.
     text_at: u8,
     icv_len: u8,
+    /// … and its outer ECN.
+    ecn: u8,
 }
 
-const NOTHING: Note =
-    Note { seq: 0, place: 0, generation: 0, iface: IfIndex(0), task: Task::Nothing, text_at: 0, icv_len: 0 };
+const NOTHING: Note = Note {
+    seq: 0,
+    place: 0,
+    generation: 0,
+    iface: IfIndex(0),
+    task: Task::Nothing,
+    text_at: 0,
+    icv_len: 0,
+    ecn: 0,
+};
 
 /// What the express way keeps from batch to batch.
 pub(crate) struct Express {

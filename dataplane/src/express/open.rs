@@ -6,16 +6,16 @@ use espalier_wire::esp::HEADER_LEN;
 use espalier_wire::ipv4::protocol;
 use espalier_wire::{IfIndex, Instant};
 
-use super::classify::{Is, LONG, Look, SEEN, read};
+use super::classify::{Is, LONG, Look, SEEN, flow_key, sound_len};
 use super::flows::{Adjacency, FlowKey, Way};
 use super::prepare::{Rows, Stop};
 use super::seal::leave_clear;
-use super::{Express, IP, LINK, Note, Task};
+use super::{Express, IP, LINK, NOTHING, Note, Task};
 use crate::fate::Output;
 use crate::frame::Frame;
 use crate::pipeline::Security;
 use crate::router::sound;
-use crate::sa::InboundRef;
+use crate::sa::{Inbound, InboundRef};
 use crate::stage::classify::Headers;
 use crate::stage::crypt::{Plan, Work};
 use crate::stage::decap::{self, Opening};
@@ -28,42 +28,22 @@ impl Security {
     pub(super) fn prepare_open(
         &mut self,
         (now, ingress): (Instant, IfIndex),
-        rows: Rows<'_>,
+        rows: &mut Rows<'_>,
     ) -> (usize, u64) {
-        let (mut len, mut bytes) = (0, 0);
-        let frames = rows.frames.iter_mut().zip(rows.looks);
-        for (((frame, look), plan), note) in frames.zip(rows.plans).zip(rows.notes) {
-            if look.is != Is::Open || self.try_open(now, look, plan, note).is_none() {
+        let (mut from, mut bytes) = (0, 0);
+        while let Some(look) = rows.looks.get(from).filter(|look| look.is == Is::Open) {
+            let Some((place, sa)) = self.inbound.in_slot(look.place) else { break };
+            // One of several SAs with its SPI, or one whose destination a NAT changed: seldom.
+            if sa.dst != IpAddr::from(look.key.dst().to_be_bytes()) || !sa.is_quiet(now) {
                 break;
             }
-            frame.meta.ingress = ingress;
-            (len, bytes) = (len + 1, bytes + frame.len() as u64);
+            let (to, came) = unwrap((sa, place), ingress, rows, from);
+            if to == from {
+                break;
+            }
+            (from, bytes) = (to, bytes + came);
         }
-        (len, bytes)
-    }
-
-    #[inline(always)]
-    fn try_open(&mut self, now: Instant, look: &Look, plan: &mut Plan, note: &mut Note) -> Option<()> {
-        let (place, sa) = self.inbound.in_slot(look.place)?;
-        // One of several SAs with its SPI, or one whose destination a NAT changed: seldom.
-        if sa.dst != IpAddr::from(look.key.dst().to_be_bytes()) || !sa.is_quiet(now) {
-            return None;
-        }
-        let len = u32::from(look.len) - IP as u32;
-        let (head, shape) = (HEADER_LEN as u32 + u32::from(sa.shape.iv_len), sa.shape);
-        let text = len.checked_sub(head + u32::from(shape.icv_len))?;
-        // As `decap::is_possible`.
-        let blocks = if shape.random_iv { u32::from(shape.mask) } else { 0 };
-        if text < 2 || text & blocks != 0 {
-            return None;
-        }
-        let seq = sa.window.infer(look.extra, sa.esn).filter(|seq| sa.window.check(*seq))?;
-        let (slot, generation) = place.parts();
-        let at = (LINK + IP) as u32;
-        let (task, text_at, icv_len) = (Task::Open, (at + head) as u8, shape.icv_len);
-        *note = Note { task, place: slot, generation, seq, text_at, icv_len, iface: IfIndex(0) };
-        *plan = Plan { at, len, seq_hi: (seq >> 32) as u32, done: false };
-        Some(())
+        (from, bytes)
     }
 
     /// Move the window, and let the inner packet leave. `None`: nothing done.
@@ -72,7 +52,8 @@ impl Security {
         let sa = self.inbound.at_mut(InboundRef::of_parts(note.place, note.generation))?;
         let plain = sa.shape.tunnel
             && inside.len <= way.mtu
-            && sa.selector.as_ref().is_none_or(|selector| selector.matches(&inside.key.flow()));
+            && (!sa.selects
+                || sa.selector.as_ref().is_none_or(|selector| selector.matches(&inside.key.flow())));
         // A replay in the same batch is the long way's to count.
         if !plain || !sa.window.commit(note.seq) {
             return None;
@@ -86,13 +67,24 @@ impl Security {
 }
 
 impl Express {
-    /// What is inside an opened packet; the answer about its flow is fetched.
-    #[inline(always)]
-    pub(super) fn peek(&self, frame: &Frame, plan: &Plan, note: &Note) -> Look {
-        if note.task != Task::Open || !plan.done {
-            return LONG;
+    /// Look inside opened packets, from the first on that no look was taken at: up to where a train begins, or with `all`
+    /// at each. The answers about their flows are fetched.
+    pub(super) fn look_inside(&mut self, work: &Work<Note>, all: bool) {
+        let from = self.insides.len();
+        let (plans, notes) = (work.plans.get(from..), work.notes.get(from..));
+        let rows = plans.unwrap_or_default().iter().zip(notes.unwrap_or_default());
+        let (mut before, mut by) = (LONG, NOTHING);
+        for (frame, (plan, note)) in work.frames.get(from..).unwrap_or_default().iter().zip(rows) {
+            let open = note.task == Task::Open && plan.done;
+            let inside = if open { self.inside(frame, plan, note).unwrap_or(LONG) } else { LONG };
+            self.insides.push(inside);
+            let follows =
+                inside.key == before.key && note.place == by.place && note.generation == by.generation;
+            if follows && !all && !inside.is_long() {
+                return;
+            }
+            (before, by) = (inside, *note);
         }
-        self.inside(frame, plan, note).unwrap_or(LONG)
     }
 
     #[inline(always)]
@@ -101,13 +93,15 @@ impl Express {
         let [padding, next] = *frame.row::<2>(text_end - 2)?;
         let payload = (text_end - text_at).checked_sub(2 + u32::from(padding))?;
         let header = frame.row::<SEEN>(text_at)?;
-        let (key, len) = read(header, payload as usize, FlowKey::meta(frame.meta.ingress, true))?;
-        let [outer, own] = [frame.row::<1>(LINK as u32 + 1)?[0], header[1]];
+        let len = sound_len(header, payload as usize)?;
         // RFC 6040: where the outer field says nothing the inner one stays.
-        let stays = outer & 3 == 0 || ecn::leave(own, outer) == Ok(own & 3);
+        let (outer, class) = (note.ecn, header[1]);
+        let stays = outer == 0 || ecn::leave(class, outer) == Ok(class & 3);
         let plain = next == protocol::IPV4 && header[8] > 1 && stays;
-        let place = self.flows.place(&key);
-        plain.then_some(Look { key, place, extra: 0, len, is: Is::Transit })
+        plain.then(|| {
+            let key = flow_key(header, FlowKey::meta(frame.meta.ingress, true));
+            Look { key, place: self.flows.place(&key), extra: 0, len, class, is: Is::Transit }
+        })
     }
 
     /// Take what is inside out of each frame, from the one at `at` on. `at` is then that of the first that has another fate.
@@ -184,4 +178,40 @@ impl Worker {
             Err(cause) => self.lose(frame, cause, out),
         }
     }
+}
+
+/// Check packets of one SA, from the one at `from` on: up to which, and how many bytes they came in.
+fn unwrap(
+    (sa, place): (&Inbound, InboundRef),
+    ingress: IfIndex,
+    rows: &mut Rows<'_>,
+    from: usize,
+) -> (usize, u64) {
+    let (shape, (slot, generation)) = (sa.shape, place.parts());
+    let (at, head) = ((LINK + IP) as u32, HEADER_LEN as u32 + u32::from(shape.iv_len));
+    // As `decap::is_possible`.
+    let blocks = if shape.random_iv { u32::from(shape.mask) } else { 0 };
+    let (text_at, icv_len) = ((at + head) as u8, shape.icv_len);
+    let note = Note { task: Task::Open, place: slot, generation, text_at, icv_len, ..NOTHING };
+    let looks = rows.looks.get(from..).unwrap_or_default();
+    let (dst, mut to, mut came) = (looks.first().map(|look| look.key.dst()), from, 0);
+    let frames = rows.frames.get_mut(from..).unwrap_or_default().iter_mut().zip(looks);
+    let plans = rows.plans.get_mut(from..).unwrap_or_default().iter_mut();
+    let notes = rows.notes.get_mut(from..).unwrap_or_default().iter_mut();
+    for (((frame, look), plan), kept) in frames.zip(plans).zip(notes) {
+        if look.is != Is::Open || look.place != slot || Some(look.key.dst()) != dst {
+            break;
+        }
+        let len = u32::from(look.len) - IP as u32;
+        let Some(text) = len.checked_sub(head + u32::from(icv_len)) else { break };
+        let Some(seq) = sa.window.infer(look.extra, sa.esn) else { break };
+        if text < 2 || text & blocks != 0 || !sa.window.check(seq) {
+            break;
+        }
+        *kept = Note { seq, ecn: look.class & 3, ..note };
+        *plan = Plan { at, len, seq_hi: (seq >> 32) as u32, done: false };
+        frame.meta.ingress = ingress;
+        (to, came) = (to + 1, came + frame.len() as u64);
+    }
+    (to, came)
 }

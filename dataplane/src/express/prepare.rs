@@ -98,7 +98,7 @@ impl Express {
             }
             let at = (now, ingress);
             let (len, bytes) = match (look.is, flows.answer(look.place)) {
-                (Is::Open, _) => security.prepare_open(at, rows),
+                (Is::Open, _) => security.prepare_open(at, &mut rows),
                 (Is::Seal, _) => security.prepare_seal(at, flows, &mut rows),
                 (_, Some(Way::Clear(way))) => clear(ingress, way, &mut rows),
                 _ => (0, 0),

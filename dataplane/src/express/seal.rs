@@ -214,12 +214,18 @@ pub(super) fn leave_clear(frame: &mut Frame, at: u32, adjacency: &Adjacency, len
         return false;
     }
     if let Some(row) = frame.row_mut::<{ LINK + IP }>(0) {
-        put(row, 0, adjacency.link);
-        let hop = lose_hop(*part::<{ LINK + 8 }, 4, { LINK + IP }>(row));
-        put(row, LINK + 8, hop);
+        leave(row, adjacency);
     }
     forward::pad(frame);
     true
+}
+
+/// A hop less, and a link header, in a row that begins with room for it.
+#[inline(always)]
+pub(super) fn leave<const N: usize>(row: &mut [u8; N], adjacency: &Adjacency) {
+    put(row, 0, adjacency.link);
+    let hop = lose_hop(*part::<{ LINK + 8 }, 4, N>(row));
+    put(row, LINK + 8, hop);
 }
 
 #[cfg(test)]
