@@ -47,9 +47,12 @@ pub(super) struct Look {
     /// DSCP and ECN.
     pub(super) class: u8,
     pub(super) is: Is,
+    /// Whether it goes as that before it which does not follow.
+    pub(super) follows: bool,
 }
 
-pub(super) const LONG: Look = Look { key: FlowKey::NONE, place: 0, extra: 0, len: 0, class: 0, is: Is::Long };
+pub(super) const LONG: Look =
+    Look { key: FlowKey::NONE, place: 0, extra: 0, len: 0, class: 0, is: Is::Long, follows: false };
 
 impl Look {
     pub(super) fn is_long(&self) -> bool {
@@ -108,6 +111,12 @@ struct Before {
 
 impl Before {
     const NONE: Self = Self { station: 0, ip: [0; 2], look: LONG };
+
+    fn new(header: &[u8; LINK + SEEN], look: Look) -> Self {
+        let ip =
+            [word::<{ LINK + 8 }, { LINK + SEEN }>(header), word::<{ LINK + 16 }, { LINK + SEEN }>(header)];
+        Self { station: word::<0, { LINK + SEEN }>(header), ip, look }
+    }
 
     /// Whether a packet goes the same way. What holds of each for itself is not asked: that it is whole and sound.
     #[inline(always)]
@@ -176,16 +185,13 @@ impl Worker {
         // The last hop is the long way's to refuse.
         if before.leads(header) && ip[8] > 1 && !frame.meta.opened {
             let extra = u32::from_be_bytes(*part::<{ IP + 4 }, 4, SEEN>(ip));
-            return Look { len, extra, class: ip[1], ..before.look };
+            return Look { len, extra, class: ip[1], follows: true, ..before.look };
         }
         if !door.takes(header) {
             return LONG;
         }
         let look = self.look_at(ip, len, door.meta | FlowKey::meta(IfIndex(0), frame.meta.opened));
-        if !frame.meta.opened {
-            let station = word::<0, { LINK + SEEN }>(header);
-            *before = Before { station, ip: [word::<8, SEEN>(ip), word::<16, SEEN>(ip)], look };
-        }
+        *before = if frame.meta.opened { Before::NONE } else { Before::new(header, look) };
         look
     }
 
@@ -196,32 +202,36 @@ impl Worker {
         if key.protocol() == protocol::ESP && self.links.local.has_ipv4(key.dst()) {
             let place = u32::from_be_bytes(*part::<IP, 4, SEEN>(ip));
             self.security.inbound.fetch_home(Spi(place));
-            return Look { key, place, extra, len, class, is: Is::Esp };
+            return Look { key, place, extra, len, class, is: Is::Esp, follows: false };
         }
         let is = if ip[8] > 1 { Is::Transit } else { Is::Long };
-        Look { key, place: self.express.flows.place(&key), extra, len, class, is }
+        Look { key, place: self.express.flows.place(&key), extra, len, class, is, follows: false }
     }
 
     /// The ways of the flows and the SAs of the SPIs: where they are, and fetched.
     pub(super) fn look_up(&mut self, looks: &mut [Look]) {
         let Self { express, security, .. } = self;
         express.looked_up = express.flows.age();
-        let (mut asked, mut found) = (LONG, LONG);
+        if let Some(first) = looks.first_mut() {
+            first.follows = false;
+        }
+        let mut before = LONG;
         for look in looks {
+            if look.is_long() {
+                continue;
+            }
+            if look.follows {
+                (look.place, look.is) = (before.place, before.is);
+                if look.is == Is::Seal {
+                    look.extra = before.extra;
+                }
+                continue;
+            }
             if matches!(look.is, Is::Clear | Is::Seal) {
                 look.is = Is::Transit;
             }
-            // Those of a train have one answer.
-            if (look.key, look.place, look.is) != (asked.key, asked.place, asked.is) {
-                asked = *look;
-                find(&express.flows, security, look);
-                found = *look;
-                continue;
-            }
-            (look.place, look.is) = (found.place, found.is);
-            if look.is == Is::Seal {
-                look.extra = found.extra;
-            }
+            find(&express.flows, security, look);
+            before = *look;
         }
     }
 

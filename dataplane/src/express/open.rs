@@ -100,7 +100,7 @@ impl Express {
         let plain = next == protocol::IPV4 && header[8] > 1 && stays;
         plain.then(|| {
             let key = flow_key(header, FlowKey::meta(frame.meta.ingress, true));
-            Look { key, place: self.flows.place(&key), extra: 0, len, class, is: Is::Transit }
+            Look { key, place: self.flows.place(&key), extra: 0, len, class, is: Is::Transit, follows: false }
         })
     }
 

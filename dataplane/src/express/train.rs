@@ -1,12 +1,13 @@
 //! Packet trains (Jain and Routhier, 1986) out of a tunnel: packets of one flow come one behind the other, and what the first
 //! was asked holds for those that follow it. Whatever differs takes the way of a first packet.
 
+use espalier_wire::checksum;
 use espalier_wire::ipv4::protocol;
 
-use super::classify::{LONG, SAME, SEEN, part, sound_len, word};
+use super::classify::{LONG, SAME, SEEN, part, word};
 use super::flows::{Adjacency, Way};
 use super::seal::leave;
-use super::{Express, LINK, Note, Task};
+use super::{Express, IP, LINK, Note, Task};
 use crate::frame::Frame;
 use crate::pipeline::Security;
 use crate::sa::InboundRef;
@@ -18,12 +19,15 @@ const ROW: usize = LINK + SEEN;
 
 /// What the packets of a train have in common.
 struct Train<'a> {
-    /// Of the inner header, the eight bytes from the ninth on, and those behind them.
-    header: [u64; 2],
+    /// The inner header's first 24 bytes.
+    header: [u64; 3],
     /// Of the first packet.
     note: Note,
     way: &'a Adjacency,
 }
+
+/// Of its first eight bytes those that are the same in all of a train: what is left of the class without DSCP is ECN.
+const FIRST: u64 = u64::from_ne_bytes([255, 3, 0, 0, 0, 0, 0x3f, 255]);
 
 impl Express {
     /// Take the inner packets out of those that follow the one before `at`, which was taken out by itself. `at` is then that
@@ -43,7 +47,9 @@ impl Express {
         let Some(Way::Clear(way)) = self.flows.lookup(&inside.key, inside.place) else { return None };
         // It lies behind its link header already.
         let row = frame.row::<ROW>(0)?;
-        Some(Train { header: [word::<{ LINK + 8 }, ROW>(row), word::<{ LINK + 16 }, ROW>(row)], note, way })
+        let header =
+            [word::<LINK, ROW>(row), word::<{ LINK + 8 }, ROW>(row), word::<{ LINK + 16 }, ROW>(row)];
+        Some(Train { header, note, way })
     }
 }
 
@@ -57,7 +63,7 @@ impl Train<'_> {
         let (mut packets, mut bytes) = (0, 0);
         for ((frame, plan), note) in frames.zip(plans).zip(notes) {
             let same_sa = (note.place, note.generation) == (self.note.place, self.note.generation);
-            if !same_sa || note.task != Task::Open || !plan.done {
+            if !same_sa || note.ecn != self.note.ecn || !plan.done {
                 break;
             }
             // A replay in the same batch is the long way's to count.
@@ -86,11 +92,14 @@ impl Train<'_> {
         let [padding, next] = *frame.row::<2>(text_end)?;
         let max = text_end.checked_sub(text_at + u32::from(padding))?.min(u32::from(self.way.mtu));
         let row = frame.before_mut::<ROW>(text_at, LINK as u32)?;
-        let other = (word::<{ LINK + 8 }, ROW>(row) ^ self.header[0]) & SAME
-            | (word::<{ LINK + 16 }, ROW>(row) ^ self.header[1]);
-        let stays = note.ecn == 0 || note.ecn == row[LINK + 1] & 3;
-        let len = sound_len(part::<LINK, SEEN, ROW>(row), max as usize)?;
-        if other != 0 || next != protocol::IPV4 || row[LINK + 8] < 2 || !stays || !commit(note.seq) {
+        let other = (word::<LINK, ROW>(row) ^ self.header[0]) & FIRST
+            | (word::<{ LINK + 8 }, ROW>(row) ^ self.header[1]) & SAME
+            | (word::<{ LINK + 16 }, ROW>(row) ^ self.header[2]);
+        let header = part::<LINK, SEEN, ROW>(row);
+        let len = u16::from_be_bytes(*part::<2, 2, SEEN>(header));
+        let whole = usize::from(len) >= SEEN && u32::from(len) <= max;
+        let sound = checksum::is_right(part::<0, IP, SEEN>(header)) && header[8] > 1;
+        if other != 0 || next != protocol::IPV4 || !whole || !sound || !commit(note.seq) {
             return None;
         }
         leave(row, self.way);

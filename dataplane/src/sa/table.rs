@@ -170,7 +170,8 @@ impl SaTable {
         if slot as usize == self.slots.len() {
             self.slots.push(None);
         }
-        self.generation = self.generation.wrapping_add(1);
+        // None is 0: that is nobody's.
+        self.generation = self.generation.wrapping_add(1).max(1);
         let generation = self.generation;
         sa.generation = generation;
         self.slots[slot as usize] = Some(sa);
