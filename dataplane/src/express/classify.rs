@@ -34,30 +34,39 @@ pub(super) enum Is {
     Open,
 }
 
-/// What the first looks at a packet found.
+/// What the first look at packets found that go the same way, one behind the other: they come in trains (Jain and Routhier,
+/// 1986).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
     pub(super) key: FlowKey,
-    /// In transit: where the answer about its flow is. ESP: its SPI, then the slot of its SA.
+    /// In transit: where the answer about their flow is. ESP: their SPI, then the slot of their SA.
     pub(super) place: u32,
-    /// To be sealed: its policy's place. ESP: its sequence number.
-    pub(super) extra: u32,
-    /// Bytes of packet.
-    pub(super) len: u16,
-    /// DSCP and ECN.
-    pub(super) class: u8,
+    /// How many they are.
+    pub(super) count: u32,
     pub(super) is: Is,
-    /// Whether it goes as that before it which does not follow.
-    pub(super) follows: bool,
 }
 
-pub(super) const LONG: Look =
-    Look { key: FlowKey::NONE, place: 0, extra: 0, len: 0, class: 0, is: Is::Long, follows: false };
+pub(super) const LONG: Look = Look { key: FlowKey::NONE, place: 0, count: 1, is: Is::Long };
 
 impl Look {
     pub(super) fn is_long(&self) -> bool {
         self.is == Is::Long
     }
+}
+
+/// Of what was looked at, so many packets are done: what is left.
+pub(super) fn behind(looks: &mut [Look], mut done: usize) -> &mut [Look] {
+    let used = looks.iter().take_while(|look| {
+        let all = done >= look.count as usize;
+        done -= if all { look.count as usize } else { 0 };
+        all
+    });
+    let used = used.count();
+    let left = looks.get_mut(used..).unwrap_or_default();
+    if let Some(first) = left.first_mut() {
+        first.count -= done as u32;
+    }
+    left
 }
 
 /// N bytes of a larger row.
@@ -100,31 +109,31 @@ pub(super) fn word<const AT: usize, const M: usize>(row: &[u8; M]) -> u64 {
 /// ports.
 pub(super) const SAME: u64 = u64::from_ne_bytes([0, 255, 0, 0, 255, 255, 255, 255]);
 
-/// The packet before, whose answer those of the same flow behind it share: packets come in trains (Jain and Routhier, 1986).
-struct Before {
+/// What is read of a frame's headers.
+const ROW: usize = LINK + SEEN;
+
+/// A packet that others may follow.
+#[derive(Clone, Copy)]
+struct First {
     /// The link header's first eight bytes.
     station: u64,
     /// The packet's from the ninth on.
     ip: [u64; 2],
-    look: Look,
 }
 
-impl Before {
-    const NONE: Self = Self { station: 0, ip: [0; 2], look: LONG };
-
-    fn new(header: &[u8; LINK + SEEN], look: Look) -> Self {
-        let ip =
-            [word::<{ LINK + 8 }, { LINK + SEEN }>(header), word::<{ LINK + 16 }, { LINK + SEEN }>(header)];
-        Self { station: word::<0, { LINK + SEEN }>(header), ip, look }
+impl First {
+    fn new(header: &[u8; ROW]) -> Self {
+        let ip = [word::<{ LINK + 8 }, ROW>(header), word::<{ LINK + 16 }, ROW>(header)];
+        Self { station: word::<0, ROW>(header), ip }
     }
 
     /// Whether a packet goes the same way. What holds of each for itself is not asked: that it is whole and sound.
     #[inline(always)]
-    fn leads(&self, header: &[u8; LINK + SEEN]) -> bool {
-        let other = (word::<0, { LINK + SEEN }>(header) ^ self.station) & STATION
-            | (word::<{ LINK + 8 }, { LINK + SEEN }>(header) ^ self.ip[0]) & SAME
-            | (word::<{ LINK + 16 }, { LINK + SEEN }>(header) ^ self.ip[1]);
-        other == 0 && self.look.is != Is::Long
+    fn leads(&self, header: &[u8; ROW]) -> bool {
+        let other = (word::<0, ROW>(header) ^ self.station) & STATION
+            | (word::<{ LINK + 8 }, ROW>(header) ^ self.ip[0]) & SAME
+            | (word::<{ LINK + 16 }, ROW>(header) ^ self.ip[1]);
+        other == 0
     }
 }
 
@@ -140,13 +149,13 @@ const STATION: u64 = u64::from_ne_bytes([255, 255, 255, 255, 255, 255, 0, 0]);
 
 impl Door<'_> {
     #[inline(always)]
-    fn takes(&self, header: &[u8; LINK + SEEN]) -> bool {
-        word::<0, { LINK + SEEN }>(header) & STATION == self.own || self.takes_also(header)
+    fn takes(&self, header: &[u8; ROW]) -> bool {
+        word::<0, ROW>(header) & STATION == self.own || self.takes_also(header)
     }
 
     #[cold]
-    fn takes_also(&self, header: &[u8; LINK + SEEN]) -> bool {
-        header[0] & 1 == 0 && self.also.contains(&Mac(*part::<0, 6, { LINK + SEEN }>(header)))
+    fn takes_also(&self, header: &[u8; ROW]) -> bool {
+        header[0] & 1 == 0 && self.also.contains(&Mac(*part::<0, 6, ROW>(header)))
     }
 }
 
@@ -155,7 +164,9 @@ impl Worker {
     pub(super) fn classify(&mut self, ingress: IfIndex, batch: &Batch, looks: &mut Vec<Look>) {
         looks.clear();
         let link = self.links.at(ingress).filter(|link| link.iface.up && !self.express.flows.is_off());
-        let Some(link) = link else { return looks.resize(batch.len(), LONG) };
+        let Some(link) = link else {
+            return looks.extend((!batch.is_empty()).then_some(Look { count: batch.len() as u32, ..LONG }));
+        };
         batch.iter().take(AHEAD).for_each(Frame::fetch);
         let [a, b, c, d, e, f] = link.iface.mac.0;
         let door = Door {
@@ -163,75 +174,53 @@ impl Worker {
             also: &link.iface.also_accepts,
             meta: FlowKey::meta(ingress, false),
         };
-        let mut before = Before::NONE;
-        looks.extend(batch.iter().enumerate().map(|(at, frame)| {
+        let mut first = None::<First>;
+        for (at, frame) in batch.iter().enumerate() {
             if let Some(ahead) = batch.get(at + AHEAD) {
                 ahead.fetch();
             }
-            self.glance(&door, frame, &mut before)
-        }));
+            let header = glance(frame);
+            if let (Some(first), Some(header), Some(look)) = (&first, header, looks.last_mut())
+                && first.leads(header)
+                && header[LINK + 8] > 1
+            {
+                look.count += 1;
+                continue;
+            }
+            let look = header.filter(|header| door.takes(header)).map_or(LONG, |header| {
+                self.look_at(
+                    part::<LINK, SEEN, ROW>(header),
+                    door.meta | FlowKey::meta(IfIndex(0), frame.meta.opened),
+                )
+            });
+            first = header.filter(|_| !look.is_long() && !frame.meta.opened).map(First::new);
+            looks.push(look);
+        }
     }
 
+    /// A packet that none leads.
     #[inline(always)]
-    fn glance(&self, door: &Door<'_>, frame: &Frame, before: &mut Before) -> Look {
-        let Some(max) = frame.len().checked_sub(LINK + SEEN) else { return LONG };
-        let Some(header) = frame.row::<{ LINK + SEEN }>(0) else { return LONG };
-        let ip = part::<LINK, SEEN, { LINK + SEEN }>(header);
-        let ipv4 = u16::from_be_bytes(*part::<12, 2, { LINK + SEEN }>(header)) == EtherType::IPV4.0;
-        if !ipv4 || frame.meta.control || frame.meta.egress.is_some() {
-            return LONG;
-        }
-        let Some(len) = sound_len(ip, max + SEEN) else { return LONG };
-        // The last hop is the long way's to refuse.
-        if before.leads(header) && ip[8] > 1 && !frame.meta.opened {
-            let extra = u32::from_be_bytes(*part::<{ IP + 4 }, 4, SEEN>(ip));
-            return Look { len, extra, class: ip[1], follows: true, ..before.look };
-        }
-        if !door.takes(header) {
-            return LONG;
-        }
-        let look = self.look_at(ip, len, door.meta | FlowKey::meta(IfIndex(0), frame.meta.opened));
-        *before = if frame.meta.opened { Before::NONE } else { Before::new(header, look) };
-        look
-    }
-
-    /// A packet that no train brought.
-    fn look_at(&self, ip: &[u8; SEEN], len: u16, meta: u32) -> Look {
-        let (key, class) = (flow_key(ip, meta), ip[1]);
-        let extra = u32::from_be_bytes(*part::<{ IP + 4 }, 4, SEEN>(ip));
+    fn look_at(&self, ip: &[u8; SEEN], meta: u32) -> Look {
+        let key = flow_key(ip, meta);
         if key.protocol() == protocol::ESP && self.links.local.has_ipv4(key.dst()) {
             let place = u32::from_be_bytes(*part::<IP, 4, SEEN>(ip));
             self.security.inbound.fetch_home(Spi(place));
-            return Look { key, place, extra, len, class, is: Is::Esp, follows: false };
+            return Look { key, place, is: Is::Esp, ..LONG };
         }
+        // The last hop is the long way's to refuse.
         let is = if ip[8] > 1 { Is::Transit } else { Is::Long };
-        Look { key, place: self.express.flows.place(&key), extra, len, class, is, follows: false }
+        Look { key, place: self.express.flows.place(&key), is, ..LONG }
     }
 
     /// The ways of the flows and the SAs of the SPIs: where they are, and fetched.
     pub(super) fn look_up(&mut self, looks: &mut [Look]) {
         let Self { express, security, .. } = self;
         express.looked_up = express.flows.age();
-        if let Some(first) = looks.first_mut() {
-            first.follows = false;
-        }
-        let mut before = LONG;
         for look in looks {
-            if look.is_long() {
-                continue;
-            }
-            if look.follows {
-                (look.place, look.is) = (before.place, before.is);
-                if look.is == Is::Seal {
-                    look.extra = before.extra;
-                }
-                continue;
-            }
             if matches!(look.is, Is::Clear | Is::Seal) {
                 look.is = Is::Transit;
             }
             find(&express.flows, security, look);
-            before = *look;
         }
     }
 
@@ -245,6 +234,18 @@ impl Worker {
     }
 }
 
+/// Link and IP header of a frame that may be express.
+#[inline(always)]
+fn glance(frame: &Frame) -> Option<&[u8; ROW]> {
+    let max = frame.len().checked_sub(LINK)?;
+    let header = frame.row::<ROW>(0)?;
+    let ipv4 = u16::from_be_bytes(*part::<12, 2, ROW>(header)) == EtherType::IPV4.0;
+    if !ipv4 || frame.meta.control || frame.meta.egress.is_some() {
+        return None;
+    }
+    sound_len(part::<LINK, SEEN, ROW>(header), max).map(|_| header)
+}
+
 /// The way of a flow or the SA of an SPI.
 #[inline(always)]
 fn find(flows: &FlowCache, security: &Security, look: &mut Look) {
@@ -255,7 +256,6 @@ fn find(flows: &FlowCache, security: &Security, look: &mut Look) {
             look.is = match flows.answer(place) {
                 Some(Way::Seal(policy, _)) => {
                     security.policies.fetch(*policy);
-                    look.extra = policy.part();
                     Is::Seal
                 }
                 Some(Way::Clear(_)) => Is::Clear,

@@ -4,8 +4,10 @@
 use espalier_wire::checksum;
 use espalier_wire::ipv4::protocol;
 
-use super::classify::{LONG, SAME, SEEN, part, word};
+use super::classify::{SAME, SEEN, part, word};
 use super::flows::{Adjacency, Way};
+use super::open::UNKNOWN;
+use super::prepare::rows;
 use super::seal::leave;
 use super::{Express, IP, LINK, Note, Task};
 use crate::frame::Frame;
@@ -37,7 +39,7 @@ impl Express {
         if let Some(train) = self.train(work, first) {
             train.take_out(security, work, at);
         }
-        self.insides.resize(*at, LONG);
+        self.insides.resize(*at, UNKNOWN);
     }
 
     /// That which the packet in place `first` leads.
@@ -57,11 +59,8 @@ impl Train<'_> {
     fn take_out(&self, security: &mut Security, work: &mut Work<Note>, at: &mut usize) {
         let place = InboundRef::of_parts(self.note.place, self.note.generation);
         let Some(sa) = security.inbound.at_mut(place) else { return };
-        let frames = work.frames.get_mut(*at..).unwrap_or_default().iter_mut();
-        let plans = work.plans.get_mut(*at..).unwrap_or_default().iter_mut();
-        let notes = work.notes.get_mut(*at..).unwrap_or_default().iter_mut();
         let (mut packets, mut bytes) = (0, 0);
-        for ((frame, plan), note) in frames.zip(plans).zip(notes) {
+        for ((frame, plan), note) in rows(work, *at, usize::MAX) {
             let same_sa = (note.place, note.generation) == (self.note.place, self.note.generation);
             if !same_sa || note.ecn != self.note.ecn || !plan.done {
                 break;
