@@ -12,8 +12,8 @@ use crate::frame::Frame;
 use crate::pipeline::Security;
 use crate::worker::Worker;
 
-/// How many frames ahead headers are fetched.
-const AHEAD: usize = 8;
+/// How many packets ahead memory is fetched.
+pub(super) const AHEAD: usize = 8;
 /// What is looked at of a packet: its header, and the upper layer's first eight bytes.
 pub(super) const SEEN: usize = IP + 8;
 
@@ -196,6 +196,7 @@ impl Worker {
             first = header.filter(|_| !look.is_long() && !frame.meta.opened).map(First::new);
             looks.push(look);
         }
+        looks.iter().for_each(|look| fetch(&self.express.flows, &self.security, look));
     }
 
     /// A packet that none leads.
@@ -204,7 +205,6 @@ impl Worker {
         let key = flow_key(ip, meta);
         if key.protocol() == protocol::ESP && self.links.local.has_ipv4(key.dst()) {
             let place = u32::from_be_bytes(*part::<IP, 4, SEEN>(ip));
-            self.security.inbound.fetch_home(Spi(place));
             return Look { key, place, is: Is::Esp, ..LONG };
         }
         // The last hop is the long way's to refuse.
@@ -221,6 +221,7 @@ impl Worker {
                 look.is = Is::Transit;
             }
             find(&express.flows, security, look);
+            fetch(&express.flows, security, look);
         }
     }
 
@@ -254,10 +255,7 @@ fn find(flows: &FlowCache, security: &Security, look: &mut Look) {
             let Some(place) = flows.find(&look.key, look.place) else { return };
             look.place = place;
             look.is = match flows.answer(place) {
-                Some(Way::Seal(policy, _)) => {
-                    security.policies.fetch(*policy);
-                    Is::Seal
-                }
+                Some(Way::Seal(..)) => Is::Seal,
                 Some(Way::Clear(_)) => Is::Clear,
                 _ => Is::Long,
             };
@@ -267,5 +265,36 @@ fn find(flows: &FlowCache, security: &Security, look: &mut Look) {
             None => look.is = Is::Long,
         },
         Is::Long | Is::Clear | Is::Seal | Is::Open => {}
+    }
+}
+
+/// Fetch towards the core what is wanted first of a flow or an SA. A fetch waits where its page is not known, but several wait
+/// together; and the core drops fetches beyond two dozen that are under way. So it is one line of each, in a row.
+#[inline(always)]
+fn fetch(flows: &FlowCache, security: &Security, look: &Look) {
+    match look.is {
+        Is::Transit => flows.fetch(look.place),
+        Is::Esp => security.inbound.fetch_home(Spi(look.place)),
+        Is::Open => security.inbound.fetch::<0>(look.place),
+        Is::Seal => {
+            if let Some(Way::Seal(policy, _)) = flows.answer(look.place) {
+                security.policies.fetch::<0>(*policy);
+            }
+        }
+        Is::Long | Is::Clear => {}
+    }
+}
+
+/// Fetch what is wanted of an SA besides.
+#[inline(always)]
+pub(super) fn fetch_second(flows: &FlowCache, security: &Security, look: &Look) {
+    match look.is {
+        Is::Open => security.inbound.fetch::<1>(look.place),
+        Is::Seal => {
+            if let Some(Way::Seal(policy, _)) = flows.answer(look.place) {
+                security.policies.fetch::<1>(*policy);
+            }
+        }
+        _ => {}
     }
 }

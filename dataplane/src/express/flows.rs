@@ -161,14 +161,18 @@ impl FlowCache {
         }
     }
 
-    /// Where a flow's answer would be; it is fetched towards the core.
+    /// Where a flow's answer would be.
     #[inline(always)]
     pub(crate) fn place(&self, key: &FlowKey) -> u32 {
-        let place = key.hash() & (self.entries.len() as u32).wrapping_sub(1);
+        key.hash() & (self.entries.len() as u32).wrapping_sub(1)
+    }
+
+    /// Fetch towards the core what is at a place.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, place: u32) {
         if let Some(entry) = self.entries.get(place as usize) {
             prefetch(entry);
         }
-        place
     }
 
     /// Which of a flow's places has its answer.

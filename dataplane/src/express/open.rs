@@ -92,10 +92,11 @@ impl Express {
             let follows =
                 inside.key == before.key && note.place == by.place && note.generation == by.generation;
             if follows && !all && inside.key != FlowKey::NONE {
-                return;
+                break;
             }
             (before, by) = (inside, *note);
         }
+        self.insides.iter().skip(from).for_each(|inside| self.flows.fetch(inside.place));
     }
 
     #[inline(always)]

@@ -7,7 +7,7 @@ use std::slice::IterMut;
 use espalier_wire::plane::Direction;
 use espalier_wire::{IfIndex, Instant};
 
-use super::classify::{Is, Look};
+use super::classify::{AHEAD, Is, Look, fetch_second};
 use super::flows::{Adjacency, Way};
 use super::open;
 use super::seal::leave_clear;
@@ -90,7 +90,12 @@ impl Express {
         run: &mut Run,
     ) -> Stop {
         let Self { flows, work, .. } = self;
-        for look in looks.get(run.looks..).unwrap_or_default() {
+        let looks = looks.get(run.looks..).unwrap_or_default();
+        looks.iter().take(AHEAD).for_each(|look| fetch_second(flows, security, look));
+        for (at_look, look) in looks.iter().enumerate() {
+            if let Some(ahead) = looks.get(at_look + AHEAD) {
+                fetch_second(flows, security, ahead);
+            }
             let direction = match look.is {
                 Is::Long | Is::Esp => return Stop::Refused,
                 Is::Transit => return Stop::Unknown,
