@@ -36,7 +36,7 @@ impl Parcel {
     fn pack<'k>(&mut self, key: impl Fn(&Note) -> Option<&'k Arc<Key>>) {
         self.whose.clear();
         let mut last: Option<&Arc<Key>> = None;
-        for note in &self.work.notes {
+        for (_, note) in self.work.frames.iter().zip(&self.work.notes) {
             let Some(key) = key(note) else {
                 self.whose.push(u32::MAX);
                 continue;

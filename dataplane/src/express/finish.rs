@@ -4,7 +4,7 @@
 use espalier_wire::plane::Direction;
 use espalier_wire::{Cause, IfIndex, Instant};
 
-use super::classify::Look;
+use super::open::Inside;
 use super::prepare::Stop;
 use super::{Note, Tally};
 use crate::fate::Output;
@@ -23,7 +23,7 @@ impl Worker {
     ) {
         if direction == Some(Direction::Inbound) {
             self.finish_opened(now, work, out);
-        } else if work.plans.iter().all(|plan| plan.done) {
+        } else if work.frames.iter().zip(&work.plans).all(|(_, plan)| plan.done) {
             self.send_all(work, out);
         } else {
             self.send_done(work, out);
@@ -33,17 +33,16 @@ impl Worker {
     /// What was sealed, and what went along in clear: frames are what their plans say.
     fn send_all(&mut self, work: &mut Work<Note>, out: &mut Output) {
         let (mut left, mut by) = (Tally::default(), IfIndex(0));
-        for (plan, note) in work.plans.iter().zip(&work.notes) {
+        let rows = work.frames.drain(..).zip(work.plans.iter().zip(&work.notes));
+        out.transmit.extend(rows.map(|(frame, (plan, note))| {
             if note.iface != by {
                 self.count_out(by, &std::mem::take(&mut left));
                 by = note.iface;
             }
             left.add(plan.at + plan.len);
-        }
+            (note.iface, frame)
+        }));
         self.count_out(by, &left);
-        let frames = work.frames.drain(..).zip(work.notes.drain(..));
-        out.transmit.extend(frames.map(|(frame, note)| (note.iface, frame)));
-        work.plans.clear();
     }
 
     /// The same where the engine refused some.
@@ -59,21 +58,24 @@ impl Worker {
     }
 
     fn finish_opened(&mut self, now: Instant, work: &mut Work<Note>, out: &mut Output) {
-        let mut insides = std::mem::take(&mut self.express.insides);
-        insides.clear();
-        let opened = work.frames.iter().zip(&work.plans).zip(&work.notes);
-        insides.extend(opened.map(|((frame, plan), note)| self.express.peek(frame, plan, note)));
-        self.express.insides = insides;
-        match self.take_out(work, 0) {
-            at if at == work.len() => self.send_all(work, out),
-            at => self.finish_each(now, work, at, out),
+        self.express.insides.clear();
+        let mut at = 0;
+        while at < work.len() {
+            self.express.look_inside(work, false);
+            at = self.take_out(work, at);
+            if at < self.express.insides.len() {
+                self.express.look_inside(work, true);
+                return self.finish_each(now, work, at, out);
+            }
+            self.express.take_train(&mut self.security, work, &mut at);
         }
+        self.send_all(work, out);
     }
 
     /// Take out what can be, from the frame at `at` on: where it ended.
     fn take_out(&mut self, work: &mut Work<Note>, mut at: usize) -> usize {
         while self.express.take_out(&mut self.security, work, &mut at) == Stop::Unknown {
-            if let Some(Look { key, place, .. }) = self.express.insides.get(at).copied() {
+            if let Some(Inside { key, place, .. }) = self.express.insides.get(at).copied() {
                 self.learn(&key, place);
             }
         }

@@ -1,7 +1,7 @@
 //! Where the packets of a flow go, once the pipeline has been asked: a cache of its answers, not of packets.
 //!
 //! An answer holds until the worker is commanded anything: each carries the epoch it was given in, and a command begins
-//! a new one. Two places a flow; the older answer makes room.
+//! a new one. Four places a flow; the oldest answer makes room.
 
 use espalier_wire::IfIndex;
 use espalier_wire::ipv4::protocol;
@@ -113,11 +113,14 @@ struct Entry {
     way: Way,
 }
 
+/// Places of a flow, next to each other.
+const WAYS: u32 = 4;
+
 const EMPTY: Entry = Entry { key: FlowKey::NONE, epoch: 0, way: Way::Long };
 
 /// The answers.
 pub(crate) struct FlowCache {
-    /// A power of two, two at least; or none.
+    /// A power of two, [`WAYS`] at least; or none.
     entries: Box<[Entry]>,
     epoch: u32,
     /// Moves with every change.
@@ -127,7 +130,7 @@ pub(crate) struct FlowCache {
 impl FlowCache {
     /// Room for `flows` answers, rounded up to a power of two; 0: every packet takes the long way.
     pub(crate) fn new(flows: usize) -> Self {
-        let len = if flows == 0 { 0 } else { flows.next_power_of_two().max(2) };
+        let len = if flows == 0 { 0 } else { flows.next_power_of_two().max(WAYS as usize) };
         Self { entries: vec![EMPTY; len].into_boxed_slice(), epoch: 1, age: 0 }
     }
 
@@ -158,26 +161,34 @@ impl FlowCache {
         }
     }
 
-    /// Where a flow's answer would be; it is fetched towards the core.
+    /// Where a flow's answer would be.
     #[inline(always)]
     pub(crate) fn place(&self, key: &FlowKey) -> u32 {
-        let place = key.hash() & (self.entries.len() as u32).wrapping_sub(1);
+        key.hash() & (self.entries.len() as u32).wrapping_sub(1)
+    }
+
+    /// Fetch towards the core what is at a place.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, place: u32) {
         if let Some(entry) = self.entries.get(place as usize) {
             prefetch(entry);
         }
-        place
     }
 
-    /// Which of a flow's two places has its answer.
+    /// Which of a flow's places has its answer.
     #[inline(always)]
     pub(crate) fn find(&self, key: &FlowKey, place: u32) -> Option<u32> {
-        [place, place ^ 1].into_iter().find(|place| self.at(key, *place).is_some())
+        if self.at(key, place).is_some() { Some(place) } else { self.find_beside(key, place) }
+    }
+
+    fn find_beside(&self, key: &FlowKey, place: u32) -> Option<u32> {
+        (1..WAYS).map(|way| place ^ way).find(|place| self.at(key, *place).is_some())
     }
 
     /// What was answered about a flow, wherever it is.
     #[inline(always)]
     pub(crate) fn lookup(&self, key: &FlowKey, place: u32) -> Option<&Way> {
-        self.at(key, place).or_else(|| self.at(key, place ^ 1))
+        self.at(key, place).or_else(|| self.answer(self.find_beside(key, place)?))
     }
 
     /// What was answered about a flow, if it is at this place.
@@ -190,21 +201,24 @@ impl FlowCache {
     /// Remember an answer: where.
     pub(crate) fn insert(&mut self, key: FlowKey, place: u32, way: Way) -> u32 {
         self.age = self.age.wrapping_add(1);
-        let epoch = self.epoch;
-        let free = [place, place ^ 1]
-            .into_iter()
-            .find(|at| self.entries.get(*at as usize).is_some_and(|entry| entry.epoch != epoch));
-        let at = free.unwrap_or(place ^ 1);
-        if free.is_none() && self.entries.len() > 1 {
-            // The first place has the newest answer, so that two flows that take turns both stay.
-            self.entries.swap(place as usize, at as usize);
-            self.entries[place as usize] = Entry { key, epoch, way };
-            return place;
-        }
-        if let Some(entry) = self.entries.get_mut(at as usize) {
-            *entry = Entry { key, epoch, way };
+        let entry = Entry { key, epoch: self.epoch, way };
+        let free = (0..WAYS).map(|way| place ^ way).find(|at| !self.is_used(*at));
+        let at = free.unwrap_or_else(|| {
+            // The first place has the newest answer, so that flows that take turns stay; those there move on by one.
+            for way in (1..WAYS).rev() {
+                self.entries[(place ^ way) as usize] = self.entries[(place ^ (way - 1)) as usize];
+            }
+            place
+        });
+        if let Some(kept) = self.entries.get_mut(at as usize) {
+            *kept = entry;
         }
         at
+    }
+
+    /// Whether an answer that holds is at a place; none is where there is no room for any.
+    fn is_used(&self, place: u32) -> bool {
+        self.entries.get(place as usize).is_some_and(|entry| entry.epoch == self.epoch)
     }
 }
 
@@ -219,19 +233,19 @@ mod tests {
     #[test]
     fn an_answer_holds_until_it_is_forgotten() {
         assert_eq!(size_of::<Entry>(), 64);
-        let mut cache = FlowCache::new(2);
+        let mut cache = FlowCache::new(4);
         let place = |cache: &FlowCache, n| cache.place(&key(n));
         let find = |cache: &FlowCache, n| cache.at(&key(n), cache.find(&key(n), place(cache, n))?).copied();
-        for n in 0..3 {
+        for n in 0..6 {
             let at = place(&cache, n);
             assert_eq!(find(&cache, n), None);
             cache.insert(key(n), at, Way::Long);
             assert_eq!(find(&cache, n), Some(Way::Long), "{n}");
         }
-        let kept = (0..3).filter(|n| find(&cache, *n).is_some()).count();
-        assert_eq!(kept, 2);
+        let kept = (0..6).filter(|n| find(&cache, *n).is_some()).count();
+        assert_eq!(kept, 4);
         cache.forget();
-        assert_eq!(find(&cache, 2), None);
+        assert_eq!(find(&cache, 5), None);
         let none = FlowCache::new(0);
         assert!(none.is_off() && find(&none, 1).is_none());
     }

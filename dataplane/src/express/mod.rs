@@ -21,6 +21,7 @@ mod resolve;
 mod seal;
 #[cfg(test)]
 mod tests;
+mod train;
 
 use std::sync::Arc;
 
@@ -38,10 +39,11 @@ use crate::stage::crypt::Work;
 use crate::watch::{Stage, Unwatched, Watch};
 use crate::worker::Worker;
 
-use classify::Look;
+use classify::{Look, behind};
 use crew::Crew;
 pub use crew::Helper;
 use flows::FlowCache;
+use open::Inside;
 use prepare::Stop;
 
 const LINK: usize = ether::HEADER_LEN;
@@ -70,10 +72,20 @@ pub(crate) struct Note {
     /// Of what is opened: where its text begins, and how many bytes stand behind it.
     text_at: u8,
     icv_len: u8,
+    /// … and its outer ECN.
+    ecn: u8,
 }
 
-const NOTHING: Note =
-    Note { seq: 0, place: 0, generation: 0, iface: IfIndex(0), task: Task::Nothing, text_at: 0, icv_len: 0 };
+const NOTHING: Note = Note {
+    seq: 0,
+    place: 0,
+    generation: 0,
+    iface: IfIndex(0),
+    task: Task::Nothing,
+    text_at: 0,
+    icv_len: 0,
+    ecn: 0,
+};
 
 /// What the express way keeps from batch to batch.
 pub(crate) struct Express {
@@ -83,7 +95,7 @@ pub(crate) struct Express {
     looks: Vec<Look>,
     work: Work<Note>,
     /// What was seen inside of what was opened.
-    insides: Vec<Look>,
+    insides: Vec<Inside>,
     /// Frames behind one that takes the long way.
     rest: Batch,
     /// Who helps with the engine's part.
@@ -145,6 +157,8 @@ impl Security {
 struct Run {
     /// How many there are.
     len: usize,
+    /// How many looks they are all of.
+    looks: usize,
     /// What the engine does with them; packets in clear go with either.
     direction: Option<Direction>,
     /// Bytes of frames, as they came.
@@ -178,7 +192,7 @@ impl Worker {
             let (run, stop) = self.prepare(now, ingress, left, out);
             rest.extend(self.express.work.frames.drain(run.len..));
             self.count_in(ingress, &run);
-            left = &mut left[run.len..];
+            left = behind(left, run.len);
             if left.is_empty() {
                 watch.passed(Stage::Prepare);
                 self.work_off(now, run.direction, out, watch);
@@ -187,12 +201,12 @@ impl Worker {
             self.work_off(now, run.direction, out, &mut Unwatched);
             if stop == Stop::Refused {
                 self.settle(now, out);
-                let long = left.iter().skip(1).take_while(|look| look.is_long()).count() + 1;
+                let long = long(left);
                 for frame in rest.drain(..long) {
                     self.take_link(now, ingress, frame, out);
                 }
                 self.express.long = true;
-                left = &mut left[long..];
+                left = behind(left, long);
             }
             self.express.work.frames.append(&mut rest);
         }
@@ -294,6 +308,14 @@ impl Worker {
             link.counters.out_bytes += left.bytes;
         }
     }
+}
+
+/// How many packets take the long way: the first, and those behind it of which it is known.
+fn long(looks: &[Look]) -> usize {
+    let (first, rest) = looks.split_first().map_or((0, looks), |(first, rest)| {
+        if first.is_long() || first.count == 1 { (first.count as usize, rest) } else { (1, &[][..]) }
+    });
+    first + rest.iter().take_while(|look| look.is_long()).map(|look| look.count as usize).sum::<usize>()
 }
 
 /// Packets over an interface, counted a batch at once.

@@ -6,73 +6,65 @@ use espalier_wire::esp::HEADER_LEN;
 use espalier_wire::ipv4::protocol;
 use espalier_wire::{IfIndex, Instant};
 
-use super::classify::{Is, LONG, Look, SEEN, read};
+use super::classify::{Look, SEEN, flow_key, part, sound_len};
 use super::flows::{Adjacency, FlowKey, Way};
-use super::prepare::{Rows, Stop};
+use super::prepare::{Ready, Rows, Stop};
 use super::seal::leave_clear;
-use super::{Express, IP, LINK, Note, Task};
+use super::{Express, IP, LINK, NOTHING, Note, Task};
 use crate::fate::Output;
 use crate::frame::Frame;
 use crate::pipeline::Security;
 use crate::router::sound;
-use crate::sa::InboundRef;
+use crate::sa::{Inbound, InboundRef, SaTable};
 use crate::stage::classify::Headers;
 use crate::stage::crypt::{Plan, Work};
 use crate::stage::decap::{self, Opening};
 use crate::stage::ecn;
 use crate::worker::Worker;
 
+/// What is inside an opened packet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inside {
+    /// Its flow, and where the answer about that would be; nobody's: it takes the long way.
+    pub(super) key: FlowKey,
+    pub(super) place: u32,
+    /// Bytes of packet.
+    pub(super) len: u16,
+}
+
+pub(super) const UNKNOWN: Inside = Inside { key: FlowKey::NONE, place: 0, len: 0 };
+
+/// What can be checked before the ICV of packets that go the same way, up to the first that takes the long way.
+#[inline(always)]
+pub(super) fn check(
+    inbound: &mut SaTable,
+    (now, ingress): (Instant, IfIndex),
+    look: &Look,
+    rows: Rows<'_>,
+) -> Ready {
+    // One of several SAs with its SPI, or one whose destination a NAT changed: seldom.
+    let dst = IpAddr::from(look.key.dst().to_be_bytes());
+    match inbound.in_slot(look.place) {
+        Some((place, sa)) if sa.dst == dst && sa.is_quiet(now) => check_all(sa, place, ingress, rows),
+        _ => (0, 0),
+    }
+}
+
 impl Security {
-    /// What can be checked before the ICV of the packets that are to be opened, up to the first that is not or takes the long
-    /// way: how many, and how many bytes they came in.
-    pub(super) fn prepare_open(
-        &mut self,
-        (now, ingress): (Instant, IfIndex),
-        rows: Rows<'_>,
-    ) -> (usize, u64) {
-        let (mut len, mut bytes) = (0, 0);
-        let frames = rows.frames.iter_mut().zip(rows.looks);
-        for (((frame, look), plan), note) in frames.zip(rows.plans).zip(rows.notes) {
-            if look.is != Is::Open || self.try_open(now, look, plan, note).is_none() {
-                break;
-            }
-            frame.meta.ingress = ingress;
-            (len, bytes) = (len + 1, bytes + frame.len() as u64);
-        }
-        (len, bytes)
-    }
-
-    #[inline(always)]
-    fn try_open(&mut self, now: Instant, look: &Look, plan: &mut Plan, note: &mut Note) -> Option<()> {
-        let (place, sa) = self.inbound.in_slot(look.place)?;
-        // One of several SAs with its SPI, or one whose destination a NAT changed: seldom.
-        if sa.dst != IpAddr::from(look.key.dst().to_be_bytes()) || !sa.is_quiet(now) {
-            return None;
-        }
-        let len = u32::from(look.len) - IP as u32;
-        let (head, shape) = (HEADER_LEN as u32 + u32::from(sa.shape.iv_len), sa.shape);
-        let text = len.checked_sub(head + u32::from(shape.icv_len))?;
-        // As `decap::is_possible`.
-        let blocks = if shape.random_iv { u32::from(shape.mask) } else { 0 };
-        if text < 2 || text & blocks != 0 {
-            return None;
-        }
-        let seq = sa.window.infer(look.extra, sa.esn).filter(|seq| sa.window.check(*seq))?;
-        let (slot, generation) = place.parts();
-        let at = (LINK + IP) as u32;
-        let (task, text_at, icv_len) = (Task::Open, (at + head) as u8, shape.icv_len);
-        *note = Note { task, place: slot, generation, seq, text_at, icv_len, iface: IfIndex(0) };
-        *plan = Plan { at, len, seq_hi: (seq >> 32) as u32, done: false };
-        Some(())
-    }
-
     /// Move the window, and let the inner packet leave. `None`: nothing done.
     #[inline(always)]
-    fn leave_tunnel(&mut self, frame: &mut Frame, inside: &Look, note: &Note, way: &Adjacency) -> Option<()> {
+    fn leave_tunnel(
+        &mut self,
+        frame: &mut Frame,
+        inside: &Inside,
+        note: &Note,
+        way: &Adjacency,
+    ) -> Option<()> {
         let sa = self.inbound.at_mut(InboundRef::of_parts(note.place, note.generation))?;
         let plain = sa.shape.tunnel
             && inside.len <= way.mtu
-            && sa.selector.as_ref().is_none_or(|selector| selector.matches(&inside.key.flow()));
+            && (!sa.selects
+                || sa.selector.as_ref().is_none_or(|selector| selector.matches(&inside.key.flow())));
         // A replay in the same batch is the long way's to count.
         if !plain || !sa.window.commit(note.seq) {
             return None;
@@ -86,28 +78,42 @@ impl Security {
 }
 
 impl Express {
-    /// What is inside an opened packet; the answer about its flow is fetched.
-    #[inline(always)]
-    pub(super) fn peek(&self, frame: &Frame, plan: &Plan, note: &Note) -> Look {
-        if note.task != Task::Open || !plan.done {
-            return LONG;
+    /// Look inside opened packets, from the first on that no look was taken at: up to where a train begins, or with `all`
+    /// at each. The answers about their flows are fetched.
+    pub(super) fn look_inside(&mut self, work: &Work<Note>, all: bool) {
+        let from = self.insides.len();
+        let (plans, notes) = (work.plans.get(from..), work.notes.get(from..));
+        let rows = plans.unwrap_or_default().iter().zip(notes.unwrap_or_default());
+        let (mut before, mut by) = (UNKNOWN, NOTHING);
+        for (frame, (plan, note)) in work.frames.get(from..).unwrap_or_default().iter().zip(rows) {
+            let open = note.task == Task::Open && plan.done;
+            let inside = if open { self.inside(frame, plan, note).unwrap_or(UNKNOWN) } else { UNKNOWN };
+            self.insides.push(inside);
+            let follows =
+                inside.key == before.key && note.place == by.place && note.generation == by.generation;
+            if follows && !all && inside.key != FlowKey::NONE {
+                break;
+            }
+            (before, by) = (inside, *note);
         }
-        self.inside(frame, plan, note).unwrap_or(LONG)
+        self.insides.iter().skip(from).for_each(|inside| self.flows.fetch(inside.place));
     }
 
     #[inline(always)]
-    fn inside(&self, frame: &Frame, plan: &Plan, note: &Note) -> Option<Look> {
+    fn inside(&self, frame: &Frame, plan: &Plan, note: &Note) -> Option<Inside> {
         let (text_at, text_end) = (u32::from(note.text_at), plan.at + plan.len - u32::from(note.icv_len));
         let [padding, next] = *frame.row::<2>(text_end - 2)?;
         let payload = (text_end - text_at).checked_sub(2 + u32::from(padding))?;
         let header = frame.row::<SEEN>(text_at)?;
-        let (key, len) = read(header, payload as usize, FlowKey::meta(frame.meta.ingress, true))?;
-        let [outer, own] = [frame.row::<1>(LINK as u32 + 1)?[0], header[1]];
+        let len = sound_len(header, payload as usize)?;
         // RFC 6040: where the outer field says nothing the inner one stays.
-        let stays = outer & 3 == 0 || ecn::leave(own, outer) == Ok(own & 3);
+        let (outer, class) = (note.ecn, header[1]);
+        let stays = outer == 0 || ecn::leave(class, outer) == Ok(class & 3);
         let plain = next == protocol::IPV4 && header[8] > 1 && stays;
-        let place = self.flows.place(&key);
-        plain.then_some(Look { key, place, extra: 0, len, is: Is::Transit })
+        plain.then(|| {
+            let key = flow_key(header, FlowKey::meta(frame.meta.ingress, true));
+            Inside { key, place: self.flows.place(&key), len }
+        })
     }
 
     /// Take what is inside out of each frame, from the one at `at` on. `at` is then that of the first that has another fate.
@@ -135,13 +141,13 @@ impl Express {
         &self,
         security: &mut Security,
         frame: &mut Frame,
-        inside: &Look,
+        inside: &Inside,
         (plan, note): (&mut Plan, &mut Note),
     ) -> Result<(), Stop> {
         if note.task != Task::Open {
             return Ok(());
         }
-        if inside.is_long() {
+        if inside.key == FlowKey::NONE {
             return Err(Stop::Refused);
         }
         let adjacency = match self.flows.lookup(&inside.key, inside.place) {
@@ -184,4 +190,31 @@ impl Worker {
             Err(cause) => self.lose(frame, cause, out),
         }
     }
+}
+
+#[inline(always)]
+fn check_all(sa: &Inbound, place: InboundRef, ingress: IfIndex, rows: Rows<'_>) -> Ready {
+    const HEAD: usize = LINK + IP + HEADER_LEN;
+    let (shape, (slot, generation)) = (sa.shape, place.parts());
+    let (at, head) = ((LINK + IP) as u32, HEADER_LEN as u32 + u32::from(shape.iv_len));
+    let around = IP as u32 + head + u32::from(shape.icv_len);
+    // As `decap::is_possible`.
+    let blocks = if shape.random_iv { u32::from(shape.mask) } else { 0 };
+    let (text_at, icv_len) = ((at + head) as u8, shape.icv_len);
+    let note = Note { task: Task::Open, place: slot, generation, text_at, icv_len, ..NOTHING };
+    let (mut packets, mut came) = (0, 0);
+    for ((frame, plan), kept) in rows {
+        let Some(row) = frame.row::<HEAD>(0) else { break };
+        let len = u32::from(u16::from_be_bytes(*part::<{ LINK + 2 }, 2, HEAD>(row)));
+        let low = u32::from_be_bytes(*part::<{ HEAD - 4 }, 4, HEAD>(row));
+        let (Some(text), Some(seq)) = (len.checked_sub(around), sa.window.infer(low, sa.esn)) else { break };
+        if text < 2 || text & blocks != 0 || !sa.window.check(seq) {
+            break;
+        }
+        *kept = Note { seq, ecn: row[LINK + 1] & 3, ..note };
+        *plan = Plan { at, len: len - IP as u32, seq_hi: (seq >> 32) as u32, done: false };
+        frame.meta.ingress = ingress;
+        (packets, came) = (packets + 1, came + frame.len() as u64);
+    }
+    (packets, came)
 }

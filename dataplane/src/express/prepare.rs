@@ -1,17 +1,21 @@
 //! Make packets ready for the engine and note what is to become of them, in place, one after the other, until one needs the
 //! long way or another engine.
 
+use std::iter::Zip;
+use std::slice::IterMut;
+
 use espalier_wire::plane::Direction;
 use espalier_wire::{IfIndex, Instant};
 
-use super::classify::{Is, Look};
+use super::classify::{AHEAD, Is, Look, fetch_second};
 use super::flows::{Adjacency, Way};
+use super::open;
 use super::seal::leave_clear;
 use super::{Express, LINK, NOTHING, Note, Run};
 use crate::fate::Output;
 use crate::frame::Frame;
 use crate::pipeline::Security;
-use crate::stage::crypt::Plan;
+use crate::stage::crypt::{Plan, Work};
 use crate::worker::Worker;
 
 /// Why no more packets were prepared.
@@ -46,45 +50,52 @@ impl Worker {
         if self.express.looked_up != self.express.flows.age() {
             self.look_up(looks);
         }
-        self.express.work.plans.resize(looks.len(), Plan::NONE);
-        self.express.work.notes.resize(looks.len(), NOTHING);
+        self.express.work.make_room(Plan::NONE, NOTHING);
         let stop = loop {
             match self.express.prepare(&mut self.security, (now, ingress), looks, &mut run) {
-                Stop::Unknown => self.learn_all(looks.get_mut(run.len..).unwrap_or_default()),
+                Stop::Unknown => self.learn_all(looks.get_mut(run.looks..).unwrap_or_default()),
                 stop => break stop,
             }
         };
-        self.express.work.plans.truncate(run.len);
-        self.express.work.notes.truncate(run.len);
         (run, stop)
     }
 }
 
-/// Frames, what is known of them, and room for what is to be done with them.
-pub(super) struct Rows<'a> {
-    pub(super) frames: &'a mut [Frame],
-    pub(super) looks: &'a [Look],
-    pub(super) plans: &'a mut [Plan],
-    pub(super) notes: &'a mut [Note],
+/// Frames, and room for what is to be done with them.
+pub(super) type Rows<'a> = Zip<Zip<IterMut<'a, Frame>, IterMut<'a, Plan>>, IterMut<'a, Note>>;
+
+/// So many of a work, from one on.
+#[inline(always)]
+pub(super) fn rows(work: &mut Work<Note>, from: usize, count: usize) -> Rows<'_> {
+    let Work { frames, plans, notes } = work;
+    part(frames, from, count).iter_mut().zip(part(plans, from, count)).zip(part(notes, from, count))
 }
+
+#[inline(always)]
+fn part<T>(all: &mut [T], from: usize, count: usize) -> &mut [T] {
+    let part = all.get_mut(from..).unwrap_or_default();
+    let count = count.min(part.len());
+    part.get_mut(..count).unwrap_or_default()
+}
+
+/// How many of a look's packets were made ready, and how many bytes they came in.
+pub(super) type Ready = (u32, u64);
 
 impl Express {
     fn prepare(
         &mut self,
         security: &mut Security,
-        (now, ingress): (Instant, IfIndex),
+        at: (Instant, IfIndex),
         looks: &[Look],
         run: &mut Run,
     ) -> Stop {
         let Self { flows, work, .. } = self;
-        loop {
-            let mut rows = Rows {
-                frames: work.frames.get_mut(run.len..).unwrap_or_default(),
-                looks: looks.get(run.len..).unwrap_or_default(),
-                plans: work.plans.get_mut(run.len..).unwrap_or_default(),
-                notes: work.notes.get_mut(run.len..).unwrap_or_default(),
-            };
-            let Some(look) = rows.looks.first() else { return Stop::End };
+        let looks = looks.get(run.looks..).unwrap_or_default();
+        looks.iter().take(AHEAD).for_each(|look| fetch_second(flows, security, look));
+        for (at_look, look) in looks.iter().enumerate() {
+            if let Some(ahead) = looks.get(at_look + AHEAD) {
+                fetch_second(flows, security, ahead);
+            }
             let direction = match look.is {
                 Is::Long | Is::Esp => return Stop::Refused,
                 Is::Transit => return Stop::Unknown,
@@ -96,35 +107,43 @@ impl Express {
             if run.direction.is_some() && run.direction != direction {
                 return Stop::Turn;
             }
-            let at = (now, ingress);
-            let (len, bytes) = match (look.is, flows.answer(look.place)) {
-                (Is::Open, _) => security.prepare_open(at, rows),
-                (Is::Seal, _) => security.prepare_seal(at, flows, &mut rows),
-                (_, Some(Way::Clear(way))) => clear(ingress, way, &mut rows),
-                _ => (0, 0),
+            let rows = rows(work, run.len, look.count as usize);
+            let (ready, bytes) = if look.is == Is::Open {
+                open::check(&mut security.inbound, at, look, rows)
+            } else {
+                match flows.answer(look.place) {
+                    Some(Way::Seal(policy, way)) => security.wrap(at, (*policy, way), rows),
+                    Some(Way::Clear(way)) => clear(at.1, way, rows),
+                    _ => (0, 0),
+                }
             };
-            if len == 0 {
+            (run.len, run.bytes) = (run.len + ready as usize, run.bytes + bytes);
+            if ready > 0 {
+                run.direction = direction;
+            }
+            if ready < look.count {
                 return Stop::Refused;
             }
-            *run = Run { len: run.len + len, direction, bytes: run.bytes + bytes };
+            run.looks += 1;
         }
+        Stop::End
     }
 }
 
-/// The first packet, in clear: how many were made ready, and how many bytes they came in.
-#[inline(always)]
-fn clear(ingress: IfIndex, way: &Adjacency, rows: &mut Rows<'_>) -> (usize, u64) {
-    let ([frame, ..], [look, ..], [plan, ..], [note, ..]) =
-        (&mut *rows.frames, rows.looks, &mut *rows.plans, &mut *rows.notes)
-    else {
-        return (0, 0);
-    };
-    let came = frame.len() as u64;
-    if !leave_clear(frame, LINK as u32, way, look.len) {
-        return (0, 0);
+/// Packets in clear.
+fn clear(ingress: IfIndex, way: &Adjacency, rows: Rows<'_>) -> Ready {
+    let (mut ready, mut bytes) = (0, 0);
+    for ((frame, plan), note) in rows {
+        let came = frame.len() as u64;
+        let Some(row) = frame.row::<4>(LINK as u32) else { break };
+        let len = u16::from_be_bytes([row[2], row[3]]);
+        if !leave_clear(frame, LINK as u32, way, len) {
+            break;
+        }
+        frame.meta.ingress = ingress;
+        *plan = Plan { at: frame.len() as u32, ..Plan::NONE };
+        *note = Note { iface: way.iface, ..NOTHING };
+        (ready, bytes) = (ready + 1, bytes + came);
     }
-    frame.meta.ingress = ingress;
-    *plan = Plan { at: frame.len() as u32, ..Plan::NONE };
-    *note = Note { iface: way.iface, ..NOTHING };
-    (1, came)
+    (ready, bytes)
 }

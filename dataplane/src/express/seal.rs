@@ -5,9 +5,9 @@ use espalier_wire::esp::HEADER_LEN;
 use espalier_wire::ipv4::protocol;
 use espalier_wire::{IfIndex, Instant, udp};
 
-use super::classify::{Is, part};
-use super::flows::{Adjacency, FlowCache, Way};
-use super::prepare::Rows;
+use super::classify::part;
+use super::flows::Adjacency;
+use super::prepare::{Ready, Rows};
 use super::{IP, LINK, NOTHING, Note, Task};
 use crate::frame::Frame;
 use crate::pipeline::Security;
@@ -47,37 +47,27 @@ struct Supplies<'a> {
 }
 
 impl Security {
-    /// Make packets ready to be sealed, up to the first that is not to be or takes the long way: how many, and how many bytes
-    /// they came in.
-    pub(super) fn prepare_seal(
+    /// Make packets of one flow ready to be sealed, up to the first that takes the long way.
+    #[inline(always)]
+    pub(super) fn wrap(
         &mut self,
         (now, ingress): (Instant, IfIndex),
-        flows: &FlowCache,
-        rows: &mut Rows<'_>,
-    ) -> (usize, u64) {
+        (policy, way): (PolicyRef, &Adjacency),
+        rows: Rows<'_>,
+    ) -> Ready {
         let Self { policies, ivs, identification, .. } = self;
-        let mut supplies = Supplies { now, ingress, ivs, identification };
-        let (mut from, mut bytes) = (0, 0);
-        while let Some(look) = rows.looks.get(from).filter(|look| look.is == Is::Seal) {
-            let policy = PolicyRef::of_part(look.extra);
-            let sa = policies.at_mut(policy).and_then(|policy| policy.outbound.as_mut());
-            let (Some(sa), Some(Way::Seal(_, way))) = (sa, flows.answer(look.place)) else { break };
-            let wrap = match (sa.template.udp_len() > 0, sa.shape.iv_len) {
-                (false, 8) => wrap::<0, 8>,
-                (false, 16) => wrap::<0, 16>,
-                (false, 0) => wrap::<0, 0>,
-                (true, 8) => wrap::<{ udp::HEADER_LEN }, 8>,
-                (true, 16) => wrap::<{ udp::HEADER_LEN }, 16>,
-                (true, 0) => wrap::<{ udp::HEADER_LEN }, 0>,
-                _ => break,
-            };
-            let (to, came) = wrap((sa, way, policy), &mut supplies, rows, from);
-            if to == from {
-                break;
-            }
-            (from, bytes) = (to, bytes + came);
-        }
-        (from, bytes)
+        let sa = policies.at_mut(policy).and_then(|policy| policy.outbound.as_mut());
+        let Some(sa) = sa else { return (0, 0) };
+        let wrap = match (sa.template.udp_len() > 0, sa.shape.iv_len) {
+            (false, 8) => wrap::<0, 8>,
+            (false, 16) => wrap::<0, 16>,
+            (false, 0) => wrap::<0, 0>,
+            (true, 8) => wrap::<{ udp::HEADER_LEN }, 8>,
+            (true, 16) => wrap::<{ udp::HEADER_LEN }, 16>,
+            (true, 0) => wrap::<{ udp::HEADER_LEN }, 0>,
+            _ => return (0, 0),
+        };
+        wrap((sa, way, policy), Supplies { now, ingress, ivs, identification }, rows)
     }
 }
 
@@ -89,15 +79,13 @@ fn put<const N: usize, const M: usize>(row: &mut [u8; M], at: usize, bytes: [u8;
     }
 }
 
-/// Write the tunnel around packets of one flow, from the one at `from` on, with so many bytes of UDP header and IV: up to
-/// which, and how many bytes they came in. What they have in common is read before the first; number and counters are
-/// written behind the last.
+/// Write the tunnel around packets of one flow, with so many bytes of UDP header and IV: how many, and how many bytes they
+/// came in. What they have in common is read before the first; number and counters are written behind the last.
 fn wrap<const UDP: usize, const IV: usize>(
     (sa, way, policy): (&mut Outbound, &Adjacency, PolicyRef),
-    supplies: &mut Supplies<'_>,
-    rows: &mut Rows<'_>,
-    from: usize,
-) -> (usize, u64) {
+    supplies: Supplies<'_>,
+    rows: Rows<'_>,
+) -> Ready {
     let Supplies { now, ingress, ivs, identification } = supplies;
     let front = IP + UDP + HEADER_LEN + IV;
     let (at, esp_at) = (ROOM - front, (LINK + IP + UDP) as u32);
@@ -107,20 +95,15 @@ fn wrap<const UDP: usize, const IV: usize>(
     let ttl_and_protocol = u64::from(u16::from_be_bytes(*part::<8, 2, 28>(template)));
     let addresses = *part::<12, 8, 28>(template);
     let fixed = front as u32 + 2 + u32::from(shape.icv_len);
-    let budget = sa.budget(*now);
-    let (mut seq, mut spent, mut came, mut id) = (budget.seq, 0, 0, **identification);
-    let looks = rows.looks.get(from..).unwrap_or_default();
-    let frames = rows.frames.get_mut(from..).unwrap_or_default().iter_mut().zip(looks);
-    let plans = rows.plans.get_mut(from..).unwrap_or_default().iter_mut();
-    let notes = rows.notes.get_mut(from..).unwrap_or_default().iter_mut();
-    let flow = looks.first().map_or(u32::MAX, |look| look.place);
-    for (((frame, look), plan), kept) in frames.zip(plans).zip(notes) {
-        let payload = u32::from(look.len);
+    let budget = sa.budget(now);
+    let (mut seq, mut spent, mut came, mut id) = (budget.seq, 0, 0, *identification);
+    for ((frame, plan), kept) in rows {
+        let Some(head) = frame.row::<4>(LINK as u32) else { break };
+        let payload = u32::from(u16::from_be_bytes([head[2], head[3]]));
         // The block is a power of two, so this is what is missing to its next multiple.
         let padding = (payload + 2).wrapping_neg() & u32::from(shape.mask & 15);
         let total = fixed + payload + padding;
-        let other = look.place != flow || look.is != Is::Seal;
-        if other || seq >= budget.seq_end || spent >= budget.bytes || total > mtu {
+        if seq >= budget.seq_end || spent >= budget.bytes || total > mtu {
             break;
         }
         let Some(behind) = frame.row_mut::<BEHIND>(LINK as u32 + payload) else { break };
@@ -147,20 +130,20 @@ fn wrap<const UDP: usize, const IV: usize>(
             put(row, ROOM - 8, seq.to_be_bytes());
         }
         came += u64::from(frame.lie((LINK as u32, ROOM as u32), (at - LINK) as u32, LINK as u32 + total));
-        frame.meta.ingress = *ingress;
+        frame.meta.ingress = ingress;
         let len = total - (IP + UDP) as u32;
         *plan = Plan { at: esp_at, len, seq_hi: (seq >> 32) as u32, done: false };
         *kept = note;
         (seq, spent) = (seq + 1, spent + u64::from(payload));
     }
-    **identification = id;
+    *identification = id;
     let packets = seq - budget.seq;
     sa.spend(packets, spent);
     // Only what is silent behind a NAT is asked when it last sent (RFC 3948).
     if UDP > 0 && packets > 0 {
-        sa.last_sent = *now;
+        sa.last_sent = now;
     }
-    (from + packets as usize, came)
+    (packets as u32, came)
 }
 
 /// Of an outer header the words from the length to the protocol, and the checksum: by the sum of what is always the same.
@@ -214,12 +197,18 @@ pub(super) fn leave_clear(frame: &mut Frame, at: u32, adjacency: &Adjacency, len
         return false;
     }
     if let Some(row) = frame.row_mut::<{ LINK + IP }>(0) {
-        put(row, 0, adjacency.link);
-        let hop = lose_hop(*part::<{ LINK + 8 }, 4, { LINK + IP }>(row));
-        put(row, LINK + 8, hop);
+        leave(row, adjacency);
     }
     forward::pad(frame);
     true
+}
+
+/// A hop less, and a link header, in a row that begins with room for it.
+#[inline(always)]
+pub(super) fn leave<const N: usize>(row: &mut [u8; N], adjacency: &Adjacency) {
+    put(row, 0, adjacency.link);
+    let hop = lose_hop(*part::<{ LINK + 8 }, 4, N>(row));
+    put(row, LINK + 8, hop);
 }
 
 #[cfg(test)]

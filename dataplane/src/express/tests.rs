@@ -35,7 +35,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn between(from: u8, to: u8) -> Selector {
+pub(super) fn between(from: u8, to: u8) -> Selector {
     let net = |n| format!("10.{n}.0.0/16").parse().unwrap();
     Selector::between(net(from), net(to))
 }
@@ -70,7 +70,7 @@ fn kind_of(from: u8, kind: u8) -> SaSpec {
 
 /// What came out, as far as an onlooker can tell. A batch's packets come in the order of their ways, each flow's in its
 /// own, so lines are sorted; the sequence numbers in them tell the order of what was sealed.
-fn seen(out: &mut Output) -> Vec<String> {
+pub(super) fn seen(out: &mut Output) -> Vec<String> {
     let sent = out.transmit.drain(..);
     let sent = sent.map(|(iface, frame)| format!("{iface:?} {:?} {:02x?}", frame.meta, frame.bytes()));
     let mut lines: Vec<String> = sent.collect();

@@ -9,6 +9,6 @@ mod spsc;
 pub(crate) mod sync;
 
 pub use pool::Pool;
-pub use prefetch::{prefetch, prefetch_lines};
+pub use prefetch::{prefetch, prefetch_line, prefetch_lines};
 pub use ring::Ring;
 pub use spsc::{Receiver, Sender, spsc};

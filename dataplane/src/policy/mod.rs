@@ -10,7 +10,7 @@ use espalier_wire::plane::{Notice, PolicyId, Unprotected};
 use espalier_wire::{Cause, IfIndex};
 
 use crate::frame::Frame;
-use crate::mem::prefetch_lines;
+use crate::mem::prefetch_line;
 use crate::sa::Outbound;
 use crate::stage::classify::Headers;
 
@@ -95,11 +95,11 @@ impl Policies {
         self.all.get(place.0 as usize)
     }
 
-    /// Fetch a policy's SA towards the core.
-    #[inline]
-    pub fn fetch(&self, place: PolicyRef) {
+    /// Fetch a line of a policy's SA towards the core; a packet touches the first two.
+    #[inline(always)]
+    pub(crate) fn fetch<const LINE: usize>(&self, place: PolicyRef) {
         if let Some(policy) = self.all.get(place.0 as usize) {
-            prefetch_lines::<2, _>(&policy.outbound);
+            prefetch_line::<LINE, _>(&policy.outbound);
         }
     }
 

@@ -47,6 +47,13 @@ impl Meter {
         self.bytes += u64::from(bytes);
     }
 
+    /// Count packets of so many bytes in all.
+    #[inline(always)]
+    pub(crate) fn count_all(&mut self, packets: u64, bytes: u64) {
+        self.packets += packets;
+        self.bytes += bytes;
+    }
+
     /// When to look next if no packet comes; [`Instant::MAX`]: never.
     pub fn deadline(&self) -> Instant {
         self.next_at

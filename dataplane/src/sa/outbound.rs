@@ -144,8 +144,7 @@ impl Outbound {
     #[inline(always)]
     pub(crate) fn spend(&mut self, packets: u64, bytes: u64) {
         self.next_seq += packets;
-        self.meter.packets += packets;
-        self.meter.bytes += bytes;
+        self.meter.count_all(packets, bytes);
     }
 
     /// Look at the lifetime before a packet.

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use espalier_wire::Spi;
 
 use super::Inbound;
-use crate::mem::{prefetch, prefetch_lines};
+use crate::mem::{prefetch, prefetch_line};
 
 /// A place in the slab, and who was in it: a slot that was given to another SA since is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -113,15 +113,13 @@ impl SaTable {
         }
     }
 
-    /// The slot of the first SA with this SPI, which is fetched towards the core; whether it is the one that is meant, its
-    /// destination tells.
+    /// The slot of the first SA with this SPI; whether it is the one that is meant, its destination tells.
     #[inline(always)]
     pub(crate) fn first(&self, spi: Spi) -> Option<u32> {
         let mut at = self.home(spi.0)?;
         loop {
             let entry = self.entries.get(at)?;
             if entry.spi == spi.0 && spi.0 != 0 {
-                self.fetch_slot(entry.slot);
                 return Some(entry.slot);
             }
             if entry.spi == 0 {
@@ -131,11 +129,11 @@ impl SaTable {
         }
     }
 
-    /// Fetch towards the core what a packet touches of the SA in a slot.
+    /// Fetch towards the core a line of the SA in a slot; a packet touches the first two.
     #[inline(always)]
-    pub(crate) fn fetch_slot(&self, slot: u32) {
+    pub(crate) fn fetch<const LINE: usize>(&self, slot: u32) {
         if let Some(slot) = self.slots.get(slot as usize) {
-            prefetch_lines::<2, _>(slot);
+            prefetch_line::<LINE, _>(slot);
         }
     }
 
@@ -170,7 +168,8 @@ impl SaTable {
         if slot as usize == self.slots.len() {
             self.slots.push(None);
         }
-        self.generation = self.generation.wrapping_add(1);
+        // None is 0: that is nobody's.
+        self.generation = self.generation.wrapping_add(1).max(1);
         let generation = self.generation;
         sa.generation = generation;
         self.slots[slot as usize] = Some(sa);

@@ -1,5 +1,5 @@
-//! The anti-replay window (RFC 4303 section 3.4.3): RFC 6479's ring of words that is never shifted, and the inference
-//! of the high half of extended sequence numbers (RFC 4303 appendix A2.2).
+//! The anti-replay window (RFC 4303 section 3.4.3): a word that is shifted where it holds the window, else RFC 6479's ring of
+//! words that is not; and the inference of the high half of extended sequence numbers (RFC 4303 appendix A2.2).
 //!
 //! A packet is checked before its ICV is verified and committed after: what is not authentic never moves the window.
 
@@ -13,13 +13,13 @@ const WORD: u64 = 64;
 pub struct Window {
     /// The highest number committed; 0 before the first.
     top: u64,
+    /// Of windows that a word holds: the number `top - n` has bit n. It is shifted, and stands beside the rest of the SA.
+    recent: u64,
     size: u32,
     /// Words of the ring, less one: a power of two, so that no division is needed.
     mask: u32,
-    /// The ring of windows that two words hold, beside the rest of the SA …
-    few: [u64; 2],
-    /// … and of larger ones.
-    many: Box<[u64]>,
+    /// The ring of larger windows.
+    ring: Box<[u64]>,
 }
 
 impl Window {
@@ -27,9 +27,15 @@ impl Window {
     pub fn new(size: u32) -> Self {
         let size = size.min(WINDOW_MAX);
         // A window that does not begin at a word's boundary touches one word more than it fills.
-        let words = (size + WORD as u32 - 1).div_ceil(WORD as u32).next_power_of_two().max(2);
-        let many = if words > 2 { vec![0; words as usize].into_boxed_slice() } else { Box::default() };
-        Self { top: 0, size, mask: words - 1, few: [0; 2], many }
+        let words = (size + WORD as u32 - 1).div_ceil(WORD as u32).next_power_of_two();
+        let is_large = size > WORD as u32;
+        let ring = if is_large { vec![0; words as usize].into_boxed_slice() } else { Box::default() };
+        Self { top: 0, recent: 0, size, mask: words.wrapping_sub(1), ring }
+    }
+
+    #[inline(always)]
+    fn is_small(&self) -> bool {
+        self.size <= WORD as u32
     }
 
     /// The highest sequence number committed.
@@ -64,65 +70,57 @@ impl Window {
         if seq == 0 || self.top - seq >= u64::from(self.size) {
             return false;
         }
+        if self.is_small() {
+            return self.recent >> (self.top - seq) & 1 == 0;
+        }
         self.word(seq) & bit(seq) == 0
     }
 
     /// Check again (its batch may hold the same number twice) and remember an authentic `seq`. `false`: a replay.
     #[inline(always)]
     pub fn commit(&mut self, seq: u64) -> bool {
-        if seq <= self.top || self.size == 0 {
-            return self.commit_late(seq);
+        if seq <= self.top || !self.is_small() {
+            return self.commit_elsewhere(seq);
         }
-        let ahead = seq / WORD - self.top / WORD;
-        if ahead > 1 {
-            self.advance(seq);
-        }
+        let ahead = seq - self.top;
+        self.recent = if ahead < WORD { self.recent << ahead | 1 } else { 1 };
         self.top = seq;
-        // The next word held numbers that are too old now.
-        let kept = if ahead == 1 { 0 } else { u64::MAX };
-        let word = self.word_mut(seq);
-        *word = (*word & kept) | bit(seq);
         true
     }
 
-    /// The same for a number that is not the highest, or without a window.
-    fn commit_late(&mut self, seq: u64) -> bool {
-        if self.size == 0 {
-            self.top = self.top.max(seq);
-            return true;
-        }
+    /// The same for a number that is not the highest, or for a large window.
+    fn commit_elsewhere(&mut self, seq: u64) -> bool {
         if !self.check(seq) {
             return false;
         }
+        if self.is_small() {
+            // Without a window numbers may be older than a word holds.
+            self.recent |= 1u64.checked_shl((self.top - seq).min(WORD) as u32).unwrap_or(0);
+            return true;
+        }
+        self.advance(seq);
         *self.word_mut(seq) |= bit(seq);
         true
     }
 
-    /// Clear the words between the old highest number and the new one (RFC 6479 section 3).
-    #[cold]
+    /// Clear the words between the old highest number and a new one (RFC 6479 section 3).
     fn advance(&mut self, seq: u64) {
         let (old, new, mask) = (self.top / WORD, seq / WORD, u64::from(self.mask));
-        let cleared = (new - old).min(mask + 1);
-        let words = self.words_mut();
+        let cleared = new.saturating_sub(old).min(mask + 1);
         for word in new + 1 - cleared..=new {
-            words[(word & mask) as usize] = 0;
+            self.ring[(word & mask) as usize] = 0;
         }
+        self.top = self.top.max(seq);
     }
 
     #[inline(always)]
     fn word_mut(&mut self, seq: u64) -> &mut u64 {
-        let at = ((seq / WORD) & u64::from(self.mask)) as usize;
-        if self.many.is_empty() { &mut self.few[at & 1] } else { &mut self.many[at] }
+        &mut self.ring[((seq / WORD) & u64::from(self.mask)) as usize]
     }
 
     #[inline(always)]
     fn word(&self, seq: u64) -> u64 {
-        let at = ((seq / WORD) & u64::from(self.mask)) as usize;
-        if self.many.is_empty() { self.few[at & 1] } else { self.many[at] }
-    }
-
-    fn words_mut(&mut self) -> &mut [u64] {
-        if self.many.is_empty() { &mut self.few } else { &mut self.many }
+        self.ring[((seq / WORD) & u64::from(self.mask)) as usize]
     }
 }
 

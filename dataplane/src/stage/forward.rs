@@ -44,6 +44,7 @@ pub fn write_link(frame: &mut Frame, dst: Mac, src: Mac, ipv4: bool) -> bool {
 }
 
 /// Zeros behind a frame that is too short for the link.
+#[inline(always)]
 pub fn pad(frame: &mut Frame) {
     let len = frame.len();
     if len < FRAME_MIN && frame.grow_back(FRAME_MIN - len) {

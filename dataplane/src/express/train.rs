@@ -1,0 +1,233 @@
+//! Packet trains (Jain and Routhier, 1986) out of a tunnel: packets of one flow come one behind the other, and what the first
+//! was asked holds for those that follow it. Whatever differs takes the way of a first packet.
+
+use espalier_wire::checksum;
+use espalier_wire::ipv4::protocol;
+
+use super::classify::{SAME, SEEN, part, word};
+use super::flows::{Adjacency, Way};
+use super::open::UNKNOWN;
+use super::prepare::rows;
+use super::seal::leave;
+use super::{Express, IP, LINK, Note, Task};
+use crate::frame::Frame;
+use crate::pipeline::Security;
+use crate::sa::InboundRef;
+use crate::stage::crypt::{Plan, Work};
+use crate::stage::forward;
+
+/// What is looked at of a packet inside, and room for its link header.
+const ROW: usize = LINK + SEEN;
+
+/// What the packets of a train have in common.
+struct Train<'a> {
+    /// The inner header's first 24 bytes.
+    header: [u64; 3],
+    /// Of the first packet.
+    note: Note,
+    way: &'a Adjacency,
+}
+
+/// Of its first eight bytes those that are the same in all of a train: what is left of the class without DSCP is ECN.
+const FIRST: u64 = u64::from_ne_bytes([255, 3, 0, 0, 0, 0, 0x3f, 255]);
+
+impl Express {
+    /// Take the inner packets out of those that follow the one before `at`, which was taken out by itself. `at` is then that
+    /// of the first that does not.
+    pub(super) fn take_train(&mut self, security: &mut Security, work: &mut Work<Note>, at: &mut usize) {
+        let first = at.wrapping_sub(1);
+        if let Some(train) = self.train(work, first) {
+            train.take_out(security, work, at);
+        }
+        self.insides.resize(*at, UNKNOWN);
+    }
+
+    /// That which the packet in place `first` leads.
+    fn train(&self, work: &Work<Note>, first: usize) -> Option<Train<'_>> {
+        let (frame, inside) = (work.frames.get(first)?, self.insides.get(first)?);
+        let note = *work.notes.get(first).filter(|note| note.task == Task::Open)?;
+        let Some(Way::Clear(way)) = self.flows.lookup(&inside.key, inside.place) else { return None };
+        // It lies behind its link header already.
+        let row = frame.row::<ROW>(0)?;
+        let header =
+            [word::<LINK, ROW>(row), word::<{ LINK + 8 }, ROW>(row), word::<{ LINK + 16 }, ROW>(row)];
+        Some(Train { header, note, way })
+    }
+}
+
+impl Train<'_> {
+    fn take_out(&self, security: &mut Security, work: &mut Work<Note>, at: &mut usize) {
+        let place = InboundRef::of_parts(self.note.place, self.note.generation);
+        let Some(sa) = security.inbound.at_mut(place) else { return };
+        let (mut packets, mut bytes) = (0, 0);
+        for ((frame, plan), note) in rows(work, *at, usize::MAX) {
+            let same_sa = (note.place, note.generation) == (self.note.place, self.note.generation);
+            if !same_sa || note.ecn != self.note.ecn || !plan.done {
+                break;
+            }
+            // A replay in the same batch is the long way's to count.
+            let Some(len) = self.take_one(frame, plan, note, |seq| sa.window.commit(seq)) else { break };
+            plan.at = frame.len() as u32;
+            plan.len = 0;
+            note.iface = self.way.iface;
+            (packets, bytes) = (packets + 1, bytes + u64::from(len));
+        }
+        sa.meter.count_all(packets, bytes);
+        *at += packets as usize;
+    }
+
+    /// Take the packet out, if it is of this train and may leave as the first did, and `commit` takes its number: its length.
+    /// `None`: nothing done.
+    #[inline(always)]
+    fn take_one(
+        &self,
+        frame: &mut Frame,
+        plan: &Plan,
+        note: &Note,
+        commit: impl FnOnce(u64) -> bool,
+    ) -> Option<u16> {
+        let (text_at, behind) = (u32::from(self.note.text_at), u32::from(self.note.icv_len) + 2);
+        let text_end = (plan.at + plan.len).wrapping_sub(behind);
+        let [padding, next] = *frame.row::<2>(text_end)?;
+        let max = text_end.checked_sub(text_at + u32::from(padding))?.min(u32::from(self.way.mtu));
+        let row = frame.before_mut::<ROW>(text_at, LINK as u32)?;
+        let other = (word::<LINK, ROW>(row) ^ self.header[0]) & FIRST
+            | (word::<{ LINK + 8 }, ROW>(row) ^ self.header[1]) & SAME
+            | (word::<{ LINK + 16 }, ROW>(row) ^ self.header[2]);
+        let header = part::<LINK, SEEN, ROW>(row);
+        let len = u16::from_be_bytes(*part::<2, 2, SEEN>(header));
+        let whole = usize::from(len) >= SEEN && u32::from(len) <= max;
+        let sound = checksum::is_right(part::<0, IP, SEEN>(header)) && header[8] > 1;
+        if other != 0 || next != protocol::IPV4 || !whole || !sound || !commit(note.seq) {
+            return None;
+        }
+        leave(row, self.way);
+        frame.lie((text_at, LINK as u32), 0, LINK as u32 + u32::from(len));
+        frame.meta.opened = true;
+        forward::pad(frame);
+        Some(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use espalier_wire::plane::{Direction, SaSpec};
+    use espalier_wire::{Instant, Transform, ipv4};
+    use proptest::prelude::*;
+
+    use super::super::tests::{between, seen};
+    use crate::batch::Batch;
+    use crate::crypto::{self, Choice, Job, Key};
+    use crate::fate::Output;
+    use crate::router::tests::{OUTSIDE, frame_to, gateway_with, install, mac, sa};
+    use crate::testing;
+    use crate::worker::Config;
+
+    /// What is odd about a packet of a train.
+    #[derive(Debug, Clone, Copy)]
+    enum Odd {
+        Nothing,
+        /// A byte of the inner header becomes this; its checksum is right for it, or not.
+        Header(usize, u8, bool),
+        /// The inner packet ends so many bytes before its payload does; or behind it.
+        Shorter(u8),
+        Longer(u8),
+        Padding(u8),
+        Next(u8),
+        /// The outer class.
+        Class(u8),
+        /// The number is so many before the last …
+        Replay(u8),
+        /// … or after it.
+        Gap(u8),
+    }
+
+    fn odd() -> impl Strategy<Value = Odd> {
+        prop_oneof![
+            12 => Just(Odd::Nothing),
+            4 => (0usize..28, any::<u8>(), any::<bool>()).prop_map(|(at, value, right)| Odd::Header(at, value, right)),
+            1 => (0u8..3).prop_map(|ttl| Odd::Header(8, ttl, true)),
+            1 => (0u8..4).prop_map(|ecn| Odd::Header(1, ecn, true)),
+            1 => (1u8..40).prop_map(Odd::Shorter),
+            1 => (1u8..8).prop_map(Odd::Longer),
+            1 => any::<u8>().prop_map(Odd::Padding),
+            1 => any::<u8>().prop_map(Odd::Next),
+            1 => (0u8..4).prop_map(Odd::Class),
+            1 => (0u8..80).prop_map(Odd::Replay),
+            1 => (0u8..80).prop_map(Odd::Gap),
+        ]
+    }
+
+    /// A packet of the peer's with the right ICV, whatever is inside.
+    fn sealed(key: &Key, spec: &SaSpec, last: &mut u32, (len, odd): (usize, Odd)) -> Vec<u8> {
+        let mut inner = testing::udp4([10, 2, 0, 9], [10, 1, 0, 9], 1, 2, len);
+        let (mut class, mut padding, mut next, mut seq) = (0, 0, ipv4::protocol::IPV4, *last + 1);
+        let total = inner.len() as u16;
+        match odd {
+            Odd::Nothing => {}
+            Odd::Header(at, value, right) => {
+                inner[at] = value;
+                if right && inner[0] & 15 == 5 {
+                    testing::fix_checksum(&mut inner);
+                }
+            }
+            Odd::Shorter(n) | Odd::Longer(n) => {
+                let total = if matches!(odd, Odd::Shorter(_)) {
+                    total.saturating_sub(n.into())
+                } else {
+                    total + u16::from(n)
+                };
+                inner[2..4].copy_from_slice(&total.to_be_bytes());
+                testing::fix_checksum(&mut inner);
+            }
+            Odd::Padding(value) => padding = value,
+            Odd::Next(value) => next = value,
+            Odd::Class(value) => class = value,
+            Odd::Replay(n) => seq = last.saturating_sub(n.into()).max(1),
+            Odd::Gap(n) => seq = *last + u32::from(n) + 1,
+        }
+        *last = seq.max(*last);
+        let mut esp = [&spec.spi.0.to_be_bytes()[..], &seq.to_be_bytes(), &inner, &[padding, next]].concat();
+        esp.resize(esp.len() + key.transform.icv_len(), 0);
+        crypto::seal(&mut [Job::new(key, &mut esp, 0)]);
+        let (std::net::IpAddr::V4(src), std::net::IpAddr::V4(dst)) = (spec.src, spec.dst) else {
+            panic!("IPv4")
+        };
+        let protocol = ipv4::protocol::ESP;
+        ipv4::Header { traffic_class: class, identification: 1, df: false, ttl: 64, protocol, src, dst }
+            .packet(&esp)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// Whatever a train is broken by comes out as by the long way, and so do those behind it.
+        #[test]
+        fn a_broken_train_is_what_its_packets_are(
+            batches in proptest::collection::vec(proptest::collection::vec((0usize..80, odd()), 1..24), 1..4),
+            selects: bool,
+        ) {
+            let spec = SaSpec { selector: selects.then(|| between(2, 1)), ..testing::with_transform(&sa(2), Transform::NullMd5) };
+            let (secret, auth) = (spec.key.bytes(), spec.auth_key.bytes());
+            let key = Choice::Auto.key(spec.transform, Direction::Outbound, secret, auth, false).unwrap();
+            let mut express = gateway_with(1, Config { flows: 8, ..Config::default() });
+            let mut long = gateway_with(1, Config { flows: 0, ..Config::default() });
+            install(&mut express, sa(1), spec.clone());
+            install(&mut long, sa(1), spec.clone());
+            let (mut last, mut tag) = (0, 0);
+            for packets in batches {
+                let packets: Vec<Vec<u8>> = packets.into_iter().map(|one| sealed(&key, &spec, &mut last, one)).collect();
+                let mut frames: Batch = packets.iter().map(|packet| {
+                    tag += 1;
+                    frame_to(mac(1, OUTSIDE), packet, tag)
+                }).collect();
+                let singly: Batch = packets.iter().zip(tag + 1 - packets.len() as u64..).map(|(packet, tag)| frame_to(mac(1, OUTSIDE), packet, tag)).collect();
+                let (mut out_express, mut out_long) = (Output::default(), Output::default());
+                express.receive(Instant::ZERO, OUTSIDE, &mut frames, &mut out_express);
+                singly.into_iter().for_each(|frame| long.receive(Instant::ZERO, OUTSIDE, &mut vec![frame], &mut out_long));
+                prop_assert_eq!(seen(&mut out_express), seen(&mut out_long));
+                prop_assert_eq!(express.counters(), long.counters());
+            }
+        }
+    }
+}
