@@ -82,7 +82,7 @@ pub(in super::super) struct Des<const N: usize>([Rounds; N]);
 
 impl<const N: usize> Des<N> {
     /// None unless the key is as long as `N` DES keys.
-    pub(in super::super) fn new(key: &[u8], inbound: bool) -> Option<Self> {
+    pub(super) fn new(key: &[u8], inbound: bool) -> Option<Self> {
         let keys: &[[u8; 8]; N] = key.as_chunks::<8>().0.try_into().ok().filter(|_| key.len() == 8 * N)?;
         let mut n = 0;
         let mut each = keys.map(|key| {
@@ -115,7 +115,7 @@ impl<const N: usize> Des<N> {
     }
 
     /// None when the IV or the text does not fit.
-    pub(in super::super) fn encrypt(&self, iv: &[u8], text: &mut [u8]) -> Option<()> {
+    pub(super) fn encrypt(&self, iv: &[u8], text: &mut [u8]) -> Option<()> {
         let mut before = u64::from_be_bytes(iv.try_into().ok()?);
         let (blocks, rest) = text.as_chunks_mut::<8>();
         if !rest.is_empty() {

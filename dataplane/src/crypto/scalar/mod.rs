@@ -12,7 +12,7 @@ use super::{Engine, EngineId, Job, Key, KeyError, check_lengths};
 
 pub(super) mod cbc;
 pub(super) mod combined;
-pub(super) mod des;
+mod des;
 pub(super) mod mac;
 
 use cbc::CbcKey;

@@ -15,7 +15,6 @@ use zeroize::Zeroize;
 
 use super::super::Job;
 use super::super::layout::Parts;
-use super::super::scalar::des::Des;
 use super::separate::des;
 use super::widest;
 use crate::mem::prefetch;
@@ -25,35 +24,10 @@ use tables::Table;
 /// Rounds of one DES.
 const ROUNDS: usize = 16;
 
-/// So few packets at once are encrypted by `scalar`, one after the other: a block of each takes the lanes as long as a block
-/// of 32 would. Measured on a Zen 3, where three of 64 bytes take 1350 ns each in the lanes and 1265 there, two with 3DES
-/// 3750 and 2550. Its look-ups depend on key and text.
-const FEW: usize = 3;
-const FEW_TRIPLE: usize = 2;
-
-/// The round keys of one direction in the order they are used, in placed bytes: 128 bytes for DES, 384 for 3DES; as many
-/// more for packets that come alone, where it encrypts. Zeroised on drop.
+/// The round keys of one direction in the order they are used, in placed bytes: 128 bytes for DES, 384 for 3DES. Zeroised on
+/// drop.
 pub(in super::super) struct DesKey {
     rounds: Vec<[u8; 8]>,
-    alone: Alone,
-}
-
-/// The key of `scalar`.
-enum Alone {
-    /// To decrypt, the lanes take the blocks of a single packet.
-    None,
-    One(Box<Des<1>>),
-    Three(Box<Des<3>>),
-}
-
-impl Alone {
-    fn new(direction: Direction, key: &[u8]) -> Option<Self> {
-        Some(match (direction, key.len()) {
-            (Direction::Inbound, _) => Self::None,
-            (Direction::Outbound, 8) => Self::One(Box::new(Des::new(key, false)?)),
-            (Direction::Outbound, _) => Self::Three(Box::new(Des::new(key, false)?)),
-        })
-    }
 }
 
 impl DesKey {
@@ -78,7 +52,7 @@ impl DesKey {
         if direction == Direction::Inbound {
             rounds.reverse();
         }
-        Some(Self { rounds, alone: Alone::new(direction, key)? })
+        Some(Self { rounds })
     }
 }
 
@@ -86,12 +60,7 @@ impl DesKey {
 impl DesKey {
     /// Bytes of heap.
     pub(super) fn bytes(&self) -> usize {
-        let alone = match &self.alone {
-            Alone::None => 0,
-            Alone::One(key) => size_of_val(&**key),
-            Alone::Three(key) => size_of_val(&**key),
-        };
-        self.rounds.capacity() * size_of::<[u8; 8]>() + alone
+        self.rounds.capacity() * size_of::<[u8; 8]>()
     }
 }
 
@@ -225,25 +194,12 @@ fn survey<'a>(jobs: &[Job<'a>], rounds: usize) -> (usize, Option<&'a DesKey>) {
 
 /// Encrypt the jobs that are `verified` so far.
 pub(super) fn encrypt(jobs: &mut [Job<'_>]) {
-    for (rounds, few) in [(ROUNDS, FEW), (3 * ROUNDS, FEW_TRIPLE)] {
+    for rounds in [ROUNDS, 3 * ROUNDS] {
         let (count, only) = survey(jobs, rounds);
-        if count > few {
+        if count > 0 {
             encrypt::encrypt(texts(jobs, rounds), only, rounds);
-        } else if count > 0 {
-            texts(jobs, rounds).for_each(alone);
         }
     }
-}
-
-/// Encrypt by `scalar`.
-fn alone(text: Text<'_>) {
-    let iv = text.iv.to_ne_bytes();
-    // Texts are whole blocks: it always fits.
-    let _ = match &text.key.alone {
-        Alone::None => None,
-        Alone::One(key) => key.encrypt(&iv, text.bytes),
-        Alone::Three(key) => key.encrypt(&iv, text.bytes),
-    };
 }
 
 /// Decrypt the jobs that are `verified`.
