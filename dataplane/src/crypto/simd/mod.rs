@@ -99,6 +99,26 @@ fn is_outbound(job: &Job<'_>) -> bool {
     job.key.direction == Direction::Outbound
 }
 
+/// Kinds of keys, each a bit: kernels that have nothing to do need not look at every job for that.
+#[cfg(target_arch = "x86_64")]
+const SEPARATE: u8 = 1;
+#[cfg(target_arch = "x86_64")]
+const GCM: u8 = 2;
+#[cfg(target_arch = "x86_64")]
+const CHACHA: u8 = 4;
+
+/// The kinds of these jobs' keys.
+#[cfg(target_arch = "x86_64")]
+fn kinds(jobs: &[Job<'_>]) -> u8 {
+    let kind = |job| match material(job) {
+        Some(Material::Separate(_)) => SEPARATE,
+        Some(Material::Gcm(_) | Material::Gmac(_)) => GCM,
+        Some(Material::ChaCha(_)) => CHACHA,
+        None => 0,
+    };
+    jobs.iter().fold(0, |kinds, job| kinds | kind(job))
+}
+
 /// No kernel, no key.
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) enum Material {}
@@ -138,16 +158,30 @@ impl Engine for Simd {
 
     #[cfg(target_arch = "x86_64")]
     fn seal(&self, jobs: &mut [Job<'_>]) {
-        separate::seal(jobs);
-        gcm::run::<true>(jobs);
-        chacha::run::<true>(jobs);
+        let kinds = kinds(jobs);
+        if kinds & SEPARATE != 0 {
+            separate::seal(jobs);
+        }
+        if kinds & GCM != 0 {
+            gcm::run::<true>(jobs);
+        }
+        if kinds & CHACHA != 0 {
+            chacha::run::<true>(jobs);
+        }
     }
 
     #[cfg(target_arch = "x86_64")]
     fn open(&self, jobs: &mut [Job<'_>]) {
-        separate::open(jobs);
-        gcm::run::<false>(jobs);
-        chacha::run::<false>(jobs);
+        let kinds = kinds(jobs);
+        if kinds & SEPARATE != 0 {
+            separate::open(jobs);
+        }
+        if kinds & GCM != 0 {
+            gcm::run::<false>(jobs);
+        }
+        if kinds & CHACHA != 0 {
+            chacha::run::<false>(jobs);
+        }
     }
 
     #[cfg(not(target_arch = "x86_64"))]
