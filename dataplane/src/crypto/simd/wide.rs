@@ -4,8 +4,9 @@
 //! Values of these types exist only within [`Wide::call`], which is entered only where [`super::cpu`] found the
 //! instructions: that is what makes their methods sound. They are inlined into the kernel always; none is a call.
 
-use std::arch::asm;
 use std::arch::x86_64::*;
+
+use super::pin::{pin_four, pin_one, pin_two};
 
 /// What runs at a width.
 pub(super) trait Kernel {
@@ -119,23 +120,6 @@ static CUTS: [u8; 64] = {
     }
     cuts
 };
-
-/// `pinned` as a function that has the features of its registers.
-macro_rules! pin {
-    ($name:ident, $type:ty, $class:ident, $feature:literal) => {
-        #[inline]
-        #[target_feature(enable = $feature)]
-        fn $name(mut x: $type) -> $type {
-            // SAFETY: no instruction at all.
-            unsafe { asm!("/* {} */", inout($class) x, options(nomem, nostack, preserves_flags)) };
-            x
-        }
-    };
-}
-
-pin!(pin_four, __m512i, zmm_reg, "avx512f");
-pin!(pin_two, __m256i, ymm_reg, "avx2");
-pin!(pin_one, __m128i, xmm_reg, "avx2");
 
 /// What the widths have in common: one instruction, or few, with nothing but registers.
 macro_rules! plain {
