@@ -6,6 +6,8 @@
 
 use std::arch::x86_64::*;
 
+use super::pin::{pin_four, pin_one, pin_two};
+
 /// What runs at a width.
 pub(super) trait Kernel {
     /// What it makes.
@@ -40,8 +42,14 @@ pub(super) trait Wide: Copy {
     fn lowest(block: __m128i) -> Self;
     /// The lowest block.
     fn low(self) -> __m128i;
+    /// One of its blocks.
+    fn block(self, n: usize) -> __m128i;
     /// All blocks, added.
     fn sum(self) -> __m128i;
+    /// One block in each place, at most as many as there are places; zeros above.
+    fn joined(blocks: &[__m128i]) -> Self;
+    /// In each place the sum of one register's blocks, of at most as many as there are places; zeros above.
+    fn sums(of: &[Self]) -> Self;
 
     /// # Safety
     /// `BYTES` bytes can be read.
@@ -87,6 +95,9 @@ pub(super) trait Wide: Copy {
     fn product<const HALVES: i32>(self, b: Self) -> Self;
     /// The halves of each block change places.
     fn swapped(self) -> Self;
+    /// The same, but computed here: what is pinned stays in the order in which it is written, whatever the compiler
+    /// thinks of it.
+    fn pinned(self) -> Self;
 }
 
 /// Four blocks: AVX-512 with VAES and VPCLMULQDQ.
@@ -183,12 +194,62 @@ impl Wide for Four {
         unaes_last(x, key: Self) -> Self = Self(_mm512_aesdeclast_epi128(x, key.0));
         order(x, by: Self) -> Self = Self(_mm512_shuffle_epi8(x, by.0));
         swapped(x) -> Self = Self(_mm512_shuffle_epi32::<0x4e>(x));
+        pinned(x) -> Self = Self(pin_four(x));
     }
 
     #[inline(always)]
     fn product<const HALVES: i32>(self, b: Self) -> Self {
         // SAFETY: as above.
         unsafe { Self(_mm512_clmulepi64_epi128::<HALVES>(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    fn block(self, n: usize) -> __m128i {
+        // SAFETY: as above.
+        unsafe {
+            match n {
+                0 => self.low(),
+                1 => _mm512_extracti32x4_epi32::<1>(self.0),
+                2 => _mm512_extracti32x4_epi32::<2>(self.0),
+                _ => _mm512_extracti32x4_epi32::<3>(self.0),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn joined(blocks: &[__m128i]) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            let mut x = Self::zero().0;
+            for (n, block) in blocks.iter().enumerate() {
+                x = match n {
+                    0 => Self::lowest(*block).0,
+                    1 => _mm512_inserti32x4::<1>(x, *block),
+                    2 => _mm512_inserti32x4::<2>(x, *block),
+                    _ => _mm512_inserti32x4::<3>(x, *block),
+                };
+            }
+            Self(x)
+        }
+    }
+
+    #[inline(always)]
+    fn sums(of: &[Self]) -> Self {
+        // SAFETY: as above. Two registers become one of two sums each, and two of those one of four.
+        unsafe {
+            let mut x = [Self::zero().0; 4];
+            for (x, of) in x.iter_mut().zip(of) {
+                *x = of.0;
+            }
+            let (low, high) =
+                (_mm512_shuffle_i64x2::<0x44>(x[0], x[1]), _mm512_shuffle_i64x2::<0xee>(x[0], x[1]));
+            let a = _mm512_xor_si512(low, high);
+            let (low, high) =
+                (_mm512_shuffle_i64x2::<0x44>(x[2], x[3]), _mm512_shuffle_i64x2::<0xee>(x[2], x[3]));
+            let b = _mm512_xor_si512(low, high);
+            let (low, high) = (_mm512_shuffle_i64x2::<0x88>(a, b), _mm512_shuffle_i64x2::<0xdd>(a, b));
+            Self(_mm512_xor_si512(low, high))
+        }
     }
 
     #[inline(always)]
@@ -272,12 +333,40 @@ impl Wide for Two {
         unaes_last(x, key: Self) -> Self = Self(_mm256_aesdeclast_epi128(x, key.0));
         order(x, by: Self) -> Self = Self(_mm256_shuffle_epi8(x, by.0));
         swapped(x) -> Self = Self(_mm256_shuffle_epi32::<0x4e>(x));
+        pinned(x) -> Self = Self(pin_two(x));
     }
 
     #[inline(always)]
     fn product<const HALVES: i32>(self, b: Self) -> Self {
         // SAFETY: as above.
         unsafe { Self(_mm256_clmulepi64_epi128::<HALVES>(self.0, b.0)) }
+    }
+
+    #[inline(always)]
+    fn block(self, n: usize) -> __m128i {
+        // SAFETY: as above.
+        unsafe { if n == 0 { self.low() } else { _mm256_extracti128_si256::<1>(self.0) } }
+    }
+
+    #[inline(always)]
+    fn joined(blocks: &[__m128i]) -> Self {
+        let low = Self::lowest(blocks[0]);
+        match blocks.get(1) {
+            // SAFETY: as above.
+            Some(high) => unsafe { Self(_mm256_inserti128_si256::<1>(low.0, *high)) },
+            None => low,
+        }
+    }
+
+    #[inline(always)]
+    fn sums(of: &[Self]) -> Self {
+        let Some(b) = of.get(1) else { return Self::lowest(of[0].sum()) };
+        // SAFETY: as above. The low blocks of both, and the high ones.
+        unsafe {
+            let low = _mm256_permute2x128_si256::<0x20>(of[0].0, b.0);
+            let high = _mm256_permute2x128_si256::<0x31>(of[0].0, b.0);
+            Self(_mm256_xor_si256(low, high))
+        }
     }
 
     #[inline(always)]
@@ -312,24 +401,22 @@ impl Wide for Two {
 
     #[inline(always)]
     unsafe fn load_part(at: *const u8, len: usize) -> Self {
-        // SAFETY: more than 16 bytes and the 16 behind them are 32 at least; so are 16 more than no bytes.
+        // SAFETY: the low half is there, if only behind the text; the high half is where there are more than 16 bytes.
+        // Without a branch, as lengths are anything.
         let all = unsafe {
-            match len > 16 {
-                true => Self::load(at),
-                false => Self::lowest(_mm_loadu_si128(at.cast())),
-            }
+            let second = at.add(if len > 16 { 16 } else { 0 });
+            Self::joined(&[_mm_loadu_si128(at.cast()), _mm_loadu_si128(second.cast())])
         };
         all.cut(len)
     }
 
     #[inline(always)]
     unsafe fn store_part(self, at: *mut u8, len: usize) {
-        // SAFETY: as for `load_part`.
+        // SAFETY: as for `load_part`. A high half that has no place is written over by the low one.
         unsafe {
-            match len > 16 {
-                true => self.store(at),
-                false => _mm_storeu_si128(at.cast(), self.low()),
-            }
+            let second = at.add(if len > 16 { 16 } else { 0 });
+            _mm_storeu_si128(second.cast(), self.block(1));
+            _mm_storeu_si128(at.cast(), self.low());
         }
     }
 }
@@ -344,10 +431,13 @@ impl Wide for One {
         splat(bits: u64) -> Self = Self(_mm_set1_epi64x(bits as i64));
         broadcast(block: __m128i) -> Self = Self(block);
         lowest(block: __m128i) -> Self = Self(block);
+        joined(blocks: &[__m128i]) -> Self = Self(blocks[0]);
+        sums(of: &[Self]) -> Self = of[0];
     }
     method! {
         low(x) -> __m128i = x;
         sum(x) -> __m128i = x;
+        block(x, _n: usize) -> __m128i = x;
         but_lowest(_x) -> Self = Self(_mm_setzero_si128());
         // 16 bytes from at most 32 of 64.
         cut(x, len: usize) -> Self =
@@ -361,6 +451,7 @@ impl Wide for One {
         unaes_last(x, key: Self) -> Self = Self(_mm_aesdeclast_si128(x, key.0));
         order(x, by: Self) -> Self = Self(_mm_shuffle_epi8(x, by.0));
         swapped(x) -> Self = Self(_mm_shuffle_epi32::<0x4e>(x));
+        pinned(x) -> Self = Self(pin_one(x));
     }
 
     #[inline(always)]

@@ -16,25 +16,24 @@ const WINDOW: usize = 96;
 pub(super) struct Gmac<'a, const SEAL: bool>(pub(super) Packet<'a>);
 
 impl<const SEAL: bool> Kernel for Gmac<'_, SEAL> {
-    type Out = bool;
+    type Out = ();
 
     #[inline(always)]
-    unsafe fn run<V: Wide>(self) -> bool {
+    unsafe fn run<V: Wide>(self) {
         let Self(packet) = self;
         let key = packet.key;
-        let mut states = [[One::lowest(key.nonce_state(packet.head())).xor(key.counter_states(0))]];
-        rounds(&[key], &mut states);
+        let mut states = [[key.first_round(key.begin::<One>(packet.head()), 0)]];
         // SAFETY: within `Wide::call`; a packet's ICV is behind its text; orders have the bytes of the widest register.
         unsafe {
+            rounds(&[key], &mut states, &mut ());
             let received = packet.icv();
             let order = V::load(BACKWARDS.as_ptr());
             let (first, begin) = first(&packet);
-            let mut left = (packet.len - begin).div_ceil(16) + 2;
+            let mut left = (packet.len() - begin).div_ceil(16) + 2;
             let mut now = left.min(WINDOW + 1);
             let mut sums = Sums::<V>::new();
-            let (high, low) = key.powers::<One>(POWERS - now);
             let block = V::lowest(first).order(order);
-            sums.add(block, V::lowest(high.low()), V::lowest(low.low()));
+            sums.add(block, key.powers(POWERS - now));
             (left, now) = (left - 1, now - 1);
             let mut at = begin;
             while left > 0 {
@@ -47,23 +46,22 @@ impl<const SEAL: bool> Kernel for Gmac<'_, SEAL> {
                     add_length(&packet, &mut sums);
                 }
                 let mut n = POWERS - now;
-                let end = packet.len.min(at + 16 * WINDOW);
+                let end = packet.len().min(at + 16 * WINDOW);
                 while at < end {
                     let text = V::load_part(packet.bytes.add(at), V::BYTES.min(end - at));
-                    let (high, low) = key.powers(n);
-                    sums.add(text.order(order).xor(carry), high, low);
+                    sums.add(text.order(order).xor(carry), key.powers(n));
                     carry = V::zero();
                     (at, n) = (at + V::BYTES, n + V::BLOCKS);
                 }
                 if n == POWERS - now {
                     // Only the length is left.
-                    let (high, low) = key.last_power();
-                    sums.add(carry, V::lowest(high), V::lowest(low));
+                    sums.add(carry, V::lowest(key.last_power()));
                 }
                 left -= now;
                 now = left.min(WINDOW);
             }
-            packet.finish::<V, SEAL>(sums, _mm_setzero_si128(), states[0][0].low(), received)
+            let hash = V::lowest(sums.reduce()).order(order);
+            packet.settle::<SEAL>(_mm_xor_si128(hash.low(), states[0][0].low()), received);
         }
     }
 }
@@ -72,7 +70,7 @@ impl<const SEAL: bool> Kernel for Gmac<'_, SEAL> {
 #[inline(always)]
 fn first(packet: &Packet<'_>) -> (__m128i, usize) {
     let head = packet.head();
-    if !packet.key.esn {
+    if packet.key.esn == 0 {
         return (head, 16);
     }
     // SAFETY: within `Wide::call`. SPI, a gap, the sequence number's low half, the IV's first half.
@@ -86,9 +84,8 @@ fn first(packet: &Packet<'_>) -> (__m128i, usize) {
 /// The block of lengths: all bits are additional data's.
 #[inline(always)]
 fn add_length<V: Wide>(packet: &Packet<'_>, sums: &mut Sums<V>) {
-    let bytes = packet.len + 4 * usize::from(packet.key.esn);
+    let bytes = packet.len() + 4 * packet.key.esn as usize;
     // SAFETY: every CPU of the architecture has the instruction.
     let bits = unsafe { _mm_set_epi64x(8 * bytes as i64, 0) };
-    let (high, low) = packet.key.last_power();
-    sums.add(V::lowest(bits), V::lowest(high), V::lowest(low));
+    sums.add(V::lowest(bits), V::lowest(packet.key.last_power()));
 }

@@ -18,16 +18,21 @@ mod tests;
 use std::arch::x86_64::*;
 use std::hint::black_box;
 
+use arrayvec::ArrayVec;
+
+use espalier_wire::Cipher;
+
 use super::super::Job;
 use super::wide::{Four, Kernel, One, Two, Wide};
 use super::{cpu, is_outbound, material};
 pub(in super::super) use key::GcmKey;
+use key::load;
 use sums::Sums;
 
 /// Counts of registers of short packets.
 const SHORT: usize = 4;
-/// Short packets that go through together.
-const ABREAST: usize = 4;
+/// Jobs that are sorted by length and count of rounds at once.
+const SORTED: usize = 64;
 
 /// A packet: its key, and where its bytes are.
 #[derive(Clone, Copy)]
@@ -35,10 +40,16 @@ struct Packet<'a> {
     key: &'a GcmKey,
     /// From the SPI on; 16 bytes behind `len` are the ICV.
     bytes: *mut u8,
+    /// Its job's `verified`.
+    done: *mut bool,
     /// Bytes up to the ICV, 16 at least.
-    len: usize,
+    len: u32,
+    /// Zero without ESN.
     seq_hi: u32,
 }
+
+/// Packets of one kind, by their number.
+type List = ArrayVec<u8, SORTED>;
 
 /// Seal or open the jobs of this engine whose keys are GCM's, in the key's direction. `SEAL`: which of the two is asked.
 pub(super) fn run<const SEAL: bool>(jobs: &mut [Job<'_>]) {
@@ -57,97 +68,105 @@ struct Batch<'j, 'a, const SEAL: bool> {
     jobs: &'j mut [Job<'a>],
 }
 
-/// Short packets that wait until there are enough of their kind, by number of their job.
-#[derive(Clone, Copy)]
-struct Waiting {
-    jobs: [u32; ABREAST],
-    count: usize,
+/// Packets by kind: what of them is alike runs through a kernel in a row.
+struct Sorted<'a> {
+    packets: ArrayVec<Packet<'a>, SORTED>,
+    /// Short ones by their keys' rounds (10, 12, 14) and by registers, one at least; then `LONG` and `GMAC`.
+    lists: [List; GMAC + 1],
+    /// Whether they have more than one key.
+    many_keys: bool,
 }
+
+/// The list of packets that are not short.
+const LONG: usize = 3 * SHORT;
+/// The list of packets that are only authenticated.
+const GMAC: usize = LONG + 1;
 
 impl<const SEAL: bool> Kernel for Batch<'_, '_, SEAL> {
     type Out = ();
 
     #[inline(always)]
     unsafe fn run<V: Wide>(self) {
-        let mut waiting = [[Waiting { jobs: [0; ABREAST], count: 0 }; SHORT]; 3];
-        for n in 0..self.jobs.len() {
-            let job = &mut self.jobs[n];
-            let (key, gmac) = match material(job) {
-                Some(super::Material::Gcm(key)) => (key, false),
-                Some(super::Material::Gmac(key)) => (key, true),
-                _ => continue,
+        for jobs in self.jobs.chunks_mut(SORTED) {
+            let mut sorted = Sorted {
+                packets: ArrayVec::new(),
+                lists: [const { List::new_const() }; GMAC + 1],
+                many_keys: false,
             };
-            job.verified = false;
-            if is_outbound(job) != SEAL || job.bytes.len() < 32 {
-                continue;
+            for job in jobs {
+                // SAFETY: at most as many as there are places.
+                unsafe { sorted.add::<V, SEAL>(job) };
             }
-            let registers = (job.bytes.len() - 16).div_ceil(V::BYTES);
-            if gmac {
-                let packet = Packet::new(key, job);
-                // SAFETY: within `Wide::call`.
-                job.verified = unsafe { V::call(gmac::Gmac::<SEAL>(packet)) };
-            } else if registers > SHORT {
-                let packet = Packet::new(key, job);
-                // SAFETY: within `Wide::call`.
-                job.verified = unsafe { V::call(long::Long::<SEAL>(packet)) };
-            } else {
-                let group = &mut waiting[(key.rounds - 10) / 2][registers - 1];
-                group.jobs[group.count] = n as u32;
-                group.count += 1;
-                if group.count == ABREAST {
-                    group.count = 0;
-                    // SAFETY: within `Wide::call`.
-                    unsafe { together::<V, SEAL, ABREAST>(self.jobs, &group.jobs, registers) };
+            // SAFETY: within `Wide::call`; the lists are of packets of those kinds.
+            unsafe {
+                for rounds in 0..3 {
+                    short::run::<V, 1, SEAL>(&sorted, SHORT * rounds);
+                    short::run::<V, 2, SEAL>(&sorted, SHORT * rounds + 1);
+                    short::run::<V, 3, SEAL>(&sorted, SHORT * rounds + 2);
+                    short::run::<V, 4, SEAL>(&sorted, SHORT * rounds + 3);
                 }
-            }
-        }
-        for (registers, group) in waiting.iter().flat_map(|rounds| (1..).zip(rounds)) {
-            for job in &group.jobs[..group.count] {
-                // SAFETY: within `Wide::call`.
-                unsafe { together::<V, SEAL, 1>(self.jobs, &[*job], registers) };
+                if !sorted.lists[LONG].is_empty() {
+                    V::call(long::Long::<SEAL>(&sorted));
+                }
+                for n in &sorted.lists[GMAC] {
+                    V::call(gmac::Gmac::<SEAL>(sorted.packets[usize::from(*n)]));
+                }
             }
         }
     }
 }
 
-/// Short packets of so many registers.
-///
-/// # Safety
-/// Within `Wide::call`; each is a job of this module's, of so many registers, all with as many rounds.
-#[inline(always)]
-unsafe fn together<V: Wide, const SEAL: bool, const N: usize>(
-    jobs: &mut [Job<'_>],
-    numbers: &[u32; N],
-    registers: usize,
-) {
-    let mut packets = [const { None }; N];
-    for (packet, n) in packets.iter_mut().zip(numbers) {
-        let job = &mut jobs[*n as usize];
-        let Some(super::Material::Gcm(key)) = material(job) else { return };
-        *packet = Some(Packet::new(key, job));
-    }
-    let packets = packets.map(|packet| match packet {
-        Some(packet) => packet,
-        None => unreachable!(),
-    });
-    // SAFETY: the caller's.
-    let done = unsafe {
-        match registers {
-            1 => V::call(short::Short::<N, 1, SEAL>(packets)),
-            2 => V::call(short::Short::<N, 2, SEAL>(packets)),
-            3 => V::call(short::Short::<N, 3, SEAL>(packets)),
-            _ => V::call(short::Short::<N, 4, SEAL>(packets)),
+impl<'a> Sorted<'a> {
+    /// A job, if it is one that is to be done here; what cannot be done stays not verified.
+    ///
+    /// # Safety
+    /// For `SORTED` jobs at most.
+    #[inline(always)]
+    unsafe fn add<V: Wide, const SEAL: bool>(&mut self, job: &mut Job<'a>) {
+        let (key, gmac) = match material(job) {
+            Some(super::Material::Gcm(key)) => (key, false),
+            Some(super::Material::Gmac(key)) => (key, true),
+            _ => return,
+        };
+        job.verified = false;
+        if is_outbound(job) != SEAL || job.bytes.len() < 32 {
+            return;
         }
-    };
-    for (n, done) in numbers.iter().zip(done) {
-        jobs[*n as usize].verified = done;
+        let len = job.bytes.len() - 16;
+        let registers = len.div_ceil(V::BYTES);
+        // Without a branch, as lengths are anything; and by the transform, as the key itself may be far away.
+        let short = SHORT * rounds_class(job) + registers - 1;
+        let list = if registers > SHORT { LONG } else { short };
+        let list = if gmac { GMAC } else { list };
+        self.many_keys |=
+            self.packets.first().is_some_and(|first| !std::ptr::eq(first.key, &raw const **key));
+        // SAFETY: the caller's: there is room.
+        unsafe {
+            self.lists[list].push_unchecked(self.packets.len() as u8);
+            self.packets.push_unchecked(Packet {
+                key,
+                bytes: job.bytes.as_mut_ptr(),
+                done: &mut job.verified,
+                len: len as u32,
+                seq_hi: if job.key.esn { job.seq_hi } else { 0 },
+            });
+        }
+    }
+}
+
+/// 0, 1, 2 for keys of 128, 192 and 256 bits.
+#[inline(always)]
+fn rounds_class(job: &Job<'_>) -> usize {
+    match job.key.transform.cipher() {
+        Cipher::Aes256Gcm => 2,
+        Cipher::Aes192Gcm => 1,
+        _ => 0,
     }
 }
 
 impl<'a> Packet<'a> {
-    #[inline(always)]
-    fn new(key: &'a GcmKey, job: &mut Job<'_>) -> Self {
-        Self { key, bytes: job.bytes.as_mut_ptr(), len: job.bytes.len() - 16, seq_hi: job.seq_hi }
+    fn len(&self) -> usize {
+        self.len as usize
     }
 
     /// The packet's SPI, sequence number and IV.
@@ -164,41 +183,38 @@ impl<'a> Packet<'a> {
         unsafe { _mm_set_epi32(0, self.seq_hi as i32, 0, 0) }
     }
 
-    /// GHASH's sums with the number of the text's bits.
+    /// A block of lengths' low half: the number of the text's bits.
     #[inline(always)]
-    fn length<V: Wide>(&self) -> Sums<V> {
+    fn text_bits(&self) -> __m128i {
         // SAFETY: as above.
-        let bits = unsafe { _mm_cvtsi64_si128(8 * (self.len as i64 - 16)) };
-        Sums::of_low_half(V::lowest(bits), V::lowest(self.key.last_power().1))
+        unsafe { _mm_cvtsi64_si128(8 * (i64::from(self.len) - 16)) }
     }
 
-    /// The tag's mask and GHASH's sums are known: write the tag, or see whether it is that which is there. `received`:
-    /// the ICV as it was before the text was written, which may have run over it.
+    /// Which bytes of the first register are where in GHASH, and what is added to them.
+    #[inline(always)]
+    fn first<V: Wide>(&self) -> (&'static [u8; 64], V) {
+        (&FIRST[self.key.esn as usize & 1], V::lowest(self.high_sequence()))
+    }
+
+    /// Write the tag, or say whether it is that which is there. `received`: the ICV as it was before the text was
+    /// written, which may have run over it.
     ///
     /// # Safety
     /// Within `Wide::call`.
     #[inline(always)]
-    unsafe fn finish<V: Wide, const SEAL: bool>(
-        &self,
-        sums: Sums<V>,
-        aad_len: __m128i,
-        mask: __m128i,
-        received: __m128i,
-    ) -> bool {
-        // SAFETY: the ICV's 16 bytes are behind the text.
+    unsafe fn settle<const SEAL: bool>(&self, tag: __m128i, received: __m128i) {
+        // SAFETY: the ICV's 16 bytes are behind the text; the job is this packet's alone.
         unsafe {
-            let backwards = _mm_set_epi64x(0x0001_0203_0405_0607, 0x0809_0a0b_0c0d_0e0f);
-            let hash = _mm_shuffle_epi8(sums.reduce(), backwards);
-            let tag = _mm_xor_si128(_mm_xor_si128(mask, aad_len), hash);
-            let icv = self.bytes.add(self.len).cast();
+            let icv = self.bytes.add(self.len()).cast();
             if SEAL {
                 _mm_storeu_si128(icv, tag);
-                return true;
+                *self.done = true;
+                return;
             }
             _mm_storeu_si128(icv, received);
             // One instruction compares all of it, and takes the same time wherever the bits differ.
             let differ = _mm_xor_si128(tag, received);
-            black_box(_mm_testz_si128(differ, differ)) == 1
+            *self.done = black_box(_mm_testz_si128(differ, differ)) == 1;
         }
     }
 
@@ -207,7 +223,47 @@ impl<'a> Packet<'a> {
     #[inline(always)]
     unsafe fn icv(&self) -> __m128i {
         // SAFETY: the ICV's 16 bytes are behind the text.
-        unsafe { _mm_loadu_si128(self.bytes.add(self.len).cast()) }
+        unsafe { _mm_loadu_si128(self.bytes.add(self.len()).cast()) }
+    }
+}
+
+/// The sums and the tags' masks of some packets are known: add the lengths and settle all of them.
+///
+/// # Safety
+/// Within `Wide::call`.
+#[inline(always)]
+unsafe fn finish<V: Wide, const N: usize, const SEAL: bool>(
+    packets: &[&Packet<'_>; N],
+    sums: &[Sums<V>; N],
+    masks: &[__m128i; N],
+    received: &[__m128i; N],
+) {
+    for from in (0..N).step_by(V::BLOCKS) {
+        let count = V::BLOCKS.min(N - from);
+        // SAFETY: every CPU of the architecture has the instruction.
+        let mut parts = unsafe { [[_mm_setzero_si128(); 4]; 4] };
+        for n in 0..count {
+            let packet = packets[from + n];
+            parts[0][n] = packet.text_bits();
+            parts[1][n] = packet.key.last_power();
+            parts[2][n] = masks[from + n];
+            parts[3][n] = load(&packet.key.aad_len);
+        }
+        let [bits, powers, masks, aad_lens] = [
+            V::joined(&parts[0][..count]),
+            V::joined(&parts[1][..count]),
+            V::joined(&parts[2][..count]),
+            V::joined(&parts[3][..count]),
+        ];
+        let mut joined = Sums::joined(&sums[from..from + count]);
+        joined.add_low_halves(bits, powers);
+        // SAFETY: orders have the bytes of the widest register; the packets are the caller's.
+        unsafe {
+            let tags = joined.reduced().order(V::load(BACKWARDS.as_ptr())).xor3(masks, aad_lens);
+            for n in 0..count {
+                packets[from + n].settle::<SEAL>(tags.block(n), received[from + n]);
+            }
+        }
     }
 }
 
@@ -222,40 +278,78 @@ static BACKWARDS: [u8; 64] = {
     order
 };
 
+/// The same for a packet's first register, without ESN and with it. The first block is SPI, sequence number and IV: of it
+/// GHASH gets SPI and sequence number, the latter's high half between them with ESN.
+static FIRST: [[u8; 64]; 2] = {
+    let (mut plain, mut esn) = (BACKWARDS, BACKWARDS);
+    let mut n = 0;
+    while n < 8 {
+        plain[n] = 0x80;
+        esn[n] = if n < 4 { 0x80 } else { 11 - n as u8 };
+        esn[n + 8] = if n < 4 { 0x80 } else { esn[n + 8] };
+        n += 1;
+    }
+    [plain, esn]
+};
+
+/// Work that is done between rounds: what waits for multiplications and what waits for rounds then wait together.
+///
+/// (A trait and not a closure, which would not have the features of the function it is in.)
+trait Weave {
+    /// One of `WOVEN` parts, in order.
+    ///
+    /// # Safety
+    /// Within `Wide::call`.
+    unsafe fn part(&mut self, n: usize);
+}
+
+/// How many: after each of the rounds that all keys have, but the first.
+const WOVEN: usize = 9;
+
+/// No work.
+impl Weave for () {
+    #[inline(always)]
+    unsafe fn part(&mut self, _: usize) {}
+}
+
 /// The second and all later rounds.
+///
+/// # Safety
+/// Within `Wide::call`.
 #[inline(always)]
-fn rounds<V: Wide, const N: usize, const G: usize>(keys: &[&GcmKey; N], states: &mut [[V; G]; N]) {
-    let count = keys[0].rounds;
+unsafe fn rounds<V: Wide, const N: usize, const G: usize>(
+    keys: &[&GcmKey; N],
+    states: &mut [[V; G]; N],
+    beside: &mut impl Weave,
+) {
+    let count = keys[0].rounds as usize;
     macro_rules! round {
-        ($n:expr) => {
+        ($round:expr, $aes:ident) => {
             for p in 0..N {
-                let key = keys[p].round_key($n);
+                let key = keys[p].round_key($round);
                 for g in 0..G {
-                    states[p][g] = states[p][g].aes(key);
+                    states[p][g] = states[p][g].$aes(key).pinned();
                 }
             }
         };
     }
-    round!(2);
-    round!(3);
-    round!(4);
-    round!(5);
-    round!(6);
-    round!(7);
-    round!(8);
-    round!(9);
+    macro_rules! woven {
+        ($($round:literal)*) => { $(
+            round!($round, aes);
+            // SAFETY: the caller's.
+            unsafe { beside.part($round - 2) };
+        )* };
+    }
+    woven!(2 3 4 5 6 7 8 9);
     if count > 10 {
-        round!(10);
-        round!(11);
+        round!(10, aes);
+        round!(11, aes);
         if count > 12 {
-            round!(12);
-            round!(13);
+            round!(12, aes);
+            round!(13, aes);
         }
     }
-    for p in 0..N {
-        let key = keys[p].round_key(count);
-        for g in 0..G {
-            states[p][g] = states[p][g].aes_last(key);
-        }
-    }
+    round!(count, aes_last);
+    // SAFETY: the caller's.
+    unsafe { beside.part(WOVEN - 1) };
 }

@@ -48,6 +48,15 @@ impl Wide for Quartet {
     fn low(self) -> __m128i {
         self.0[0].low()
     }
+    fn block(self, n: usize) -> __m128i {
+        self.0[n].low()
+    }
+    fn joined(blocks: &[__m128i]) -> Self {
+        each!(n => blocks.get(n).map_or(One::zero(), |block| One::lowest(*block)))
+    }
+    fn sums(of: &[Self]) -> Self {
+        each!(n => of.get(n).map_or(One::zero(), |x| One::lowest(x.sum())))
+    }
     fn sum(self) -> __m128i {
         self.0[0].xor3(self.0[1], self.0[2]).xor(self.0[3]).low()
     }
@@ -119,6 +128,9 @@ impl Wide for Quartet {
     }
     fn product<const HALVES: i32>(self, b: Self) -> Self {
         each!(n => self.0[n].product::<HALVES>(b.0[n]))
+    }
+    fn pinned(self) -> Self {
+        self
     }
     fn swapped(self) -> Self {
         each!(n => self.0[n].swapped())
