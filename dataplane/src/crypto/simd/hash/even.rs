@@ -33,10 +33,15 @@ struct Window<'a> {
     messages: ArrayVec<Message<'a>, WINDOW>,
     /// A bit for each place that is through.
     done: u64,
-    /// For each count of blocks a list of places: how many, the first, and from one to the next.
-    count: [u8; COUNTS],
-    first: [u8; COUNTS],
-    next: [u8; WINDOW],
+    /// For each count of blocks the list of those that wait, from 1 on; 0: none yet.
+    list: [u8; COUNTS],
+    lists: ArrayVec<List, WINDOW>,
+}
+
+/// Places of messages of as many blocks, fewer than lanes.
+struct List {
+    count: usize,
+    places: [u8; LANES_MAX],
 }
 
 /// What groups write to, kept from one to the next.
@@ -52,13 +57,7 @@ pub(super) fn run<'a, A: Algorithm>(task: Task, messages: impl Iterator<Item = M
     }
     let mut scratch =
         Scratch { tails: [const { MaybeUninit::uninit() }; LANES_MAX], digests: [[0; 64]; LANES_MAX] };
-    let mut window = Window {
-        messages: ArrayVec::new(),
-        done: 0,
-        count: [0; COUNTS],
-        first: [0; COUNTS],
-        next: [0; WINDOW],
-    };
+    let mut window = Window { messages: ArrayVec::new(), done: 0, list: [0; COUNTS], lists: ArrayVec::new() };
     // The loop is the iterator's own: what it yields is made where it is put.
     messages.for_each(|message| {
         if window.messages.is_full() {
@@ -66,8 +65,9 @@ pub(super) fn run<'a, A: Algorithm>(task: Task, messages: impl Iterator<Item = M
         }
         let blocks = blocks::<A>(&message);
         window.messages.push(message);
-        if blocks < COUNTS && window.list(blocks) == A::LANES * A::GROUPS {
-            window.together::<A>(task, blocks, &mut scratch);
+        if let Some(places) = window.group::<A>(blocks) {
+            // SAFETY: `covers` found AVX2.
+            unsafe { window.together::<A>(task, blocks, &places, &mut scratch) };
         }
     });
     window.flush::<A>(task);
@@ -81,12 +81,17 @@ fn blocks<A: Algorithm>(message: &Message<'_>) -> usize {
 }
 
 impl<'a> Window<'a> {
-    /// The last message waits with those of as many blocks: how many they are.
-    fn list(&mut self, blocks: usize) -> usize {
-        let place = self.messages.len() - 1;
-        self.next[place] = std::mem::replace(&mut self.first[blocks], place as u8);
-        self.count[blocks] += 1;
-        self.count[blocks].into()
+    /// The last message waits with those of as many blocks; the places of all if they are as many as lanes now.
+    fn group<A: Algorithm>(&mut self, blocks: usize) -> Option<[u8; LANES_MAX]> {
+        let list = self.list.get_mut(blocks)?;
+        if *list == 0 {
+            self.lists.push(List { count: 0, places: [0; LANES_MAX] });
+            *list = self.lists.len() as u8;
+        }
+        let list = self.lists.get_mut(usize::from(*list) - 1)?;
+        list.places[list.count] = self.messages.len() as u8 - 1;
+        list.count = (list.count + 1) % (A::LANES * A::GROUPS);
+        (list.count == 0).then_some(list.places)
     }
 
     /// What has found no group.
@@ -97,17 +102,20 @@ impl<'a> Window<'a> {
             lanes::run::<A>(task, left.map(|(_, message)| message));
         }
         self.messages.clear();
-        (self.done, self.count) = (0, [0; COUNTS]);
+        self.lists.clear();
+        (self.done, self.list) = (0, [0; COUNTS]);
     }
 
-    /// The list of so many blocks, which has as many messages as lanes.
-    fn together<A: Algorithm>(&mut self, task: Task, blocks: usize, scratch: &mut Scratch) {
+    /// Messages of so many blocks, as many as lanes, by their places.
+    #[target_feature(enable = "avx2")]
+    fn together<A: Algorithm>(
+        &mut self,
+        task: Task,
+        blocks: usize,
+        places: &[u8; LANES_MAX],
+        scratch: &mut Scratch,
+    ) {
         let lanes = A::LANES * A::GROUPS;
-        let mut places = [self.first[blocks]; LANES_MAX];
-        for n in 1..lanes {
-            places[n] = self.next[usize::from(places[n - 1]) % WINDOW];
-        }
-        self.count[blocks] = 0;
         let Some(first) = self.messages.get(usize::from(places[0])) else { return };
         let mut group = Group {
             keys: [first.key; LANES_MAX],
@@ -120,7 +128,7 @@ impl<'a> Window<'a> {
         for (lane, place) in places[..lanes].iter().enumerate() {
             let Some(message) = self.messages.get(usize::from(*place)) else { return };
             (group.keys[lane], group.next[lane]) = (message.key, message.authed.as_ptr());
-            // SAFETY: `covers` found AVX2; a tail.
+            // SAFETY: a tail.
             unsafe { tail::write::<A>(message.authed, message.esn, group.tails[lane].as_mut_ptr().cast()) };
         }
         // SAFETY: keys of this engine are made only where `covers` found the CPU to have these lanes; all messages have

@@ -157,19 +157,23 @@ const fn padding(digest_len: usize) -> [u8; 64] {
     block
 }
 
+/// Part of its callers, so that lanes stay in registers from block to block.
+///
 /// # Safety
-/// Each pointer has `steps` blocks to be read.
-#[inline]
-#[target_feature(enable = "avx2,sha")]
+/// The CPU has the instructions; each pointer has `steps` blocks to be read.
+#[inline(always)]
 unsafe fn hash<H: Hash>(lanes: &mut [Lane; LANES], next: &mut [*const u8; LANES], steps: usize) {
-    let order = _mm_set_epi32(H::ORDER[0], H::ORDER[1], H::ORDER[2], H::ORDER[3]);
+    // SAFETY: the caller's.
+    let order = unsafe { _mm_set_epi32(H::ORDER[0], H::ORDER[1], H::ORDER[2], H::ORDER[3]) };
     for _ in 0..steps {
-        let mut w = [[_mm_setzero_si128(); 4]; LANES];
+        let mut w = [[order; 4]; LANES];
         for n in 0..LANES {
             for quarter in 0..4 {
                 // SAFETY: the caller's.
-                let bytes = unsafe { _mm_loadu_si128(next[n].cast::<__m128i>().add(quarter)) };
-                w[n][quarter] = _mm_shuffle_epi8(bytes, order);
+                unsafe {
+                    let bytes = _mm_loadu_si128(next[n].cast::<__m128i>().add(quarter));
+                    w[n][quarter] = _mm_shuffle_epi8(bytes, order);
+                }
             }
             next[n] = next[n].wrapping_add(64);
         }

@@ -84,6 +84,7 @@ fn small_1(x: __m256i) -> __m256i {
 /// wait for each other, and words fill the wait.
 #[inline]
 #[target_feature(enable = "avx2")]
+#[allow(unused_assignments, reason = "what the last round leaves to the next")]
 fn compress(rows: &mut [__m256i; 8], w: &mut [__m256i; 16]) {
     let by_8 = _mm256_broadcastsi128_si256(_mm_set_epi32(0x080f_0e0d, 0x0c0b_0a09, 0x0007_0605, 0x0403_0201));
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *rows;
@@ -101,18 +102,21 @@ fn compress(rows: &mut [__m256i; 8], w: &mut [__m256i; 16]) {
             $h = _mm256_add_epi64(_mm256_add_epi64(t, majority), turned!($a, 28 34 39, 36 30 25));
         };
     }
+    // With numbers for the words' places, not with a loop's variable.
     macro_rules! sixteen {
         ($k:expr, $next:literal) => {
-            for n in [0, 8] {
-                sixteen!(round $k, n, $next, a b c d e f g h);
-                sixteen!(round $k, n + 1, $next, h a b c d e f g);
-                sixteen!(round $k, n + 2, $next, g h a b c d e f);
-                sixteen!(round $k, n + 3, $next, f g h a b c d e);
-                sixteen!(round $k, n + 4, $next, e f g h a b c d);
-                sixteen!(round $k, n + 5, $next, d e f g h a b c);
-                sixteen!(round $k, n + 6, $next, c d e f g h a b);
-                sixteen!(round $k, n + 7, $next, b c d e f g h a);
-            }
+            sixteen!(eight $k, 0, $next);
+            sixteen!(eight $k, 8, $next);
+        };
+        (eight $k:expr, $n:literal, $next:literal) => {
+            sixteen!(round $k, $n + 0, $next, a b c d e f g h);
+            sixteen!(round $k, $n + 1, $next, h a b c d e f g);
+            sixteen!(round $k, $n + 2, $next, g h a b c d e f);
+            sixteen!(round $k, $n + 3, $next, f g h a b c d e);
+            sixteen!(round $k, $n + 4, $next, e f g h a b c d);
+            sixteen!(round $k, $n + 5, $next, d e f g h a b c);
+            sixteen!(round $k, $n + 6, $next, c d e f g h a b);
+            sixteen!(round $k, $n + 7, $next, b c d e f g h a);
         };
         (round $k:expr, $n:expr, $next:literal, $($rows:ident)*) => {
             round!($($rows)*, $k + $n, w[$n]);
