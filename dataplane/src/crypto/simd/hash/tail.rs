@@ -73,3 +73,47 @@ fn last_sixteen(authed: &[u8]) -> __m128i {
     // SAFETY: 16 bytes.
     unsafe { _mm_loadu_si128(last.as_ptr().cast()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::md5::Md5;
+    use super::super::sha2_64_narrow::Four;
+    use super::super::words::Eight;
+    use super::*;
+    use crate::crypto::simd::cpu;
+
+    /// As RFC 1321 section 3 and FIPS 180-4 section 5.1 have it, byte by byte; a key's block was hashed before.
+    fn expected<A: Algorithm>(authed: &[u8], esn: Option<u32>) -> Vec<u8> {
+        let mut text = authed.to_vec();
+        text.extend(esn.iter().flat_map(|high| high.to_be_bytes()));
+        let bits = 8 * (A::BLOCK + text.len()) as u64;
+        text.push(0x80);
+        while !(text.len() + A::BLOCK / 8).is_multiple_of(A::BLOCK) {
+            text.push(0);
+        }
+        text.resize(text.len() + A::BLOCK / 8 - 8, 0);
+        text.extend(if A::BIG_ENDIAN { bits.to_be_bytes() } else { bits.to_le_bytes() });
+        text.split_off(authed.len() / A::BLOCK * A::BLOCK)
+    }
+
+    fn every_length<A: Algorithm>() {
+        let message: Vec<u8> = (1..=3 * A::BLOCK).map(|n| n as u8).collect();
+        for len in 0..message.len() {
+            for esn in [None, Some(0x0123_4567)] {
+                let mut tail = [0xee; TAIL];
+                // SAFETY: AVX2 was found; a tail.
+                let blocks = unsafe { write::<A>(&message[..len], esn, tail.as_mut_ptr()) };
+                assert_eq!(tail[..blocks * A::BLOCK], expected::<A>(&message[..len], esn), "{len} {esn:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn tails_are_padded_as_the_standards_say() {
+        if cpu::level() < cpu::Level::Avx2 {
+            return;
+        }
+        every_length::<Md5<Eight>>();
+        every_length::<Four<8>>();
+    }
+}
