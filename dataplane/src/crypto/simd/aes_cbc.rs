@@ -19,12 +19,18 @@ pub(super) struct Text<'a> {
 #[derive(Clone, Copy)]
 struct Lane([[u8; 16]; LANES_MAX]);
 
-/// The packets in the lanes, and each lane's round keys.
-struct Lanes {
+/// The packets in the lanes.
+struct Lanes<'a> {
     next: [*mut u8; LANES_MAX],
     left: [usize; LANES_MAX],
     chain: Lane,
-    keys: [Lane; ROUND_KEYS_MAX],
+    key: [Option<&'a RoundKeys>; LANES_MAX],
+}
+
+/// The round keys of each lane, where they are not all the same, and whose they are.
+struct LaneKeys<'a> {
+    rounds: [Lane; ROUND_KEYS_MAX],
+    of: [Option<&'a RoundKeys>; LANES_MAX],
 }
 
 /// Encrypt every text; all have keys of `rounds` rounds.
@@ -35,124 +41,166 @@ pub(super) fn encrypt<'a>(rounds: usize, mut texts: impl Iterator<Item = Text<'a
         next: [std::ptr::null_mut(); LANES_MAX],
         left: [0; LANES_MAX],
         chain: zero,
-        keys: [zero; ROUND_KEYS_MAX],
+        key: [None; LANES_MAX],
     };
-    // What idle lanes write to: one block a lane, over and over.
-    let mut spare = [[0u8; 16]; LANES_MAX];
+    let mut keys = LaneKeys { rounds: [zero; ROUND_KEYS_MAX], of: [None; LANES_MAX] };
     loop {
-        let mut busy = 0;
         for lane in 0..width {
             if lanes.left[lane] == 0
                 && let Some(text) = texts.find(|text| text.bytes.len() > 16)
             {
                 lanes.load(lane, text);
             }
-            if lanes.left[lane] > 0 {
-                busy = lane + 1;
-            }
         }
-        let Some(steps) = lanes.left.iter().copied().filter(|left| *left > 0).min() else { return };
-        let mut stride = [16; LANES_MAX];
-        for ((next, left), (stride, spare)) in
-            lanes.next.iter_mut().zip(&lanes.left).zip(stride.iter_mut().zip(&mut spare))
-        {
-            if *left == 0 {
-                (*next, *stride) = (spare.as_mut_ptr(), 0);
+        let Some((busy, steps, key)) = lanes.all_busy(width) else { return };
+        let key = match lanes.key[..width].iter().flatten().all(|other| std::ptr::eq(*other, key)) {
+            true => Some(key),
+            false => {
+                keys.load(&lanes.key);
+                None
             }
-        }
-        let lanes = &mut lanes;
+        };
         // SAFETY: keys of this engine are made only where `covers` found AES-NI; the greater levels have the greater
-        // registers. Each busy lane has `steps` blocks left in a text borrowed until the texts end, each idle lane
-        // stays at its spare block.
+        // registers. Each lane has `steps` blocks left in a text borrowed until the texts end.
         unsafe {
+            let (lanes, keys) = (&mut lanes, &keys);
             match (cpu::level(), busy) {
                 (cpu::Level::Avx512, ..=4) => {
-                    Four::call(Encrypt::<'_, 1> { rounds, lanes: &mut *lanes, steps, stride });
+                    Four::call(Encrypt::<'_, '_, 1> { rounds, lanes, keys, key, steps });
                 }
                 (cpu::Level::Avx512, _) => {
-                    Four::call(Encrypt::<'_, 4> { rounds, lanes: &mut *lanes, steps, stride });
+                    Four::call(Encrypt::<'_, '_, 4> { rounds, lanes, keys, key, steps });
                 }
                 (cpu::Level::Vaes, ..=8) => {
-                    Two::call(Encrypt::<'_, 4> { rounds, lanes: &mut *lanes, steps, stride });
+                    Two::call(Encrypt::<'_, '_, 4> { rounds, lanes, keys, key, steps });
                 }
                 (cpu::Level::Vaes, _) => {
-                    Two::call(Encrypt::<'_, 8> { rounds, lanes: &mut *lanes, steps, stride });
+                    Two::call(Encrypt::<'_, '_, 8> { rounds, lanes, keys, key, steps });
                 }
-                (_, ..=2) => One::call(Encrypt::<'_, 2> { rounds, lanes: &mut *lanes, steps, stride }),
-                _ => One::call(Encrypt::<'_, 8> { rounds, lanes: &mut *lanes, steps, stride }),
+                (_, ..=2) => One::call(Encrypt::<'_, '_, 2> { rounds, lanes, keys, key, steps }),
+                _ => One::call(Encrypt::<'_, '_, 8> { rounds, lanes, keys, key, steps }),
             }
         }
-        lanes.left.iter_mut().filter(|left| **left > 0).for_each(|left| *left -= steps);
+        for (next, left) in lanes.next.iter_mut().zip(&mut lanes.left) {
+            (*next, *left) = (next.wrapping_add(16 * steps), left.saturating_sub(steps));
+        }
     }
 }
 
-impl Lanes {
-    fn load(&mut self, lane: usize, text: Text<'_>) {
+impl<'a> Lanes<'a> {
+    fn load(&mut self, lane: usize, text: Text<'a>) {
         let (iv, text_bytes) = text.bytes.split_at_mut(16);
         self.next[lane] = text_bytes.as_mut_ptr();
         self.left[lane] = text_bytes.len() / 16;
         self.chain.0[lane].copy_from_slice(iv);
-        for (lanes, key) in self.keys.iter_mut().zip(&text.key.keys) {
-            lanes.0[lane] = *key;
+        self.key[lane] = Some(text.key);
+    }
+
+    /// The lanes up to the last that is busy, the blocks that each of them has left, and a busy one's key. Idle lanes
+    /// become twins of a busy one, which do again what it does: all read a block before any is written.
+    fn all_busy(&mut self, width: usize) -> Option<(usize, usize, &'a RoundKeys)> {
+        let busy = self.left[..width].iter().rposition(|left| *left > 0)?;
+        let steps = self.left[..width].iter().copied().filter(|left| *left > 0).min()?;
+        for lane in 0..width {
+            if self.left[lane] == 0 {
+                (self.next[lane], self.key[lane]) = (self.next[busy], self.key[busy]);
+                self.chain.0[lane] = self.chain.0[busy];
+            }
         }
+        Some((busy + 1, steps, self.key[busy]?))
     }
 }
 
-/// Encrypt `steps` blocks, a `stride` apart, of each lane of the first `G` registers.
-struct Encrypt<'a, const G: usize> {
-    rounds: usize,
-    lanes: &'a mut Lanes,
-    steps: usize,
-    stride: [usize; LANES_MAX],
-}
-
-impl<const G: usize> Kernel for Encrypt<'_, G> {
-    type Out = ();
-
-    #[inline(always)]
-    unsafe fn run<V: Wide>(self) {
-        let Self { rounds, lanes, steps, stride } = self;
-        // SAFETY: within `Wide::call`; the blocks are the lanes' own (see `encrypt`).
-        unsafe {
-            match rounds {
-                10 => run::<V, 10, G>(lanes, steps, &stride),
-                12 => run::<V, 12, G>(lanes, steps, &stride),
-                _ => run::<V, 14, G>(lanes, steps, &stride),
+impl<'a> LaneKeys<'a> {
+    fn load(&mut self, keys: &[Option<&'a RoundKeys>; LANES_MAX]) {
+        for (lane, (of, key)) in self.of.iter_mut().zip(keys).enumerate() {
+            let Some(key) = key.filter(|key| !of.is_some_and(|of| std::ptr::eq(of, *key))) else { continue };
+            *of = Some(key);
+            for (lanes, key) in self.rounds.iter_mut().zip(&key.keys) {
+                lanes.0[lane] = *key;
             }
         }
     }
 }
 
-/// # Safety
-/// Within `Wide::call`. Each lane has `steps` blocks, a `stride` apart, that nothing else reads or writes.
-#[inline(always)]
-unsafe fn run<V: Wide, const ROUNDS: usize, const G: usize>(
-    lanes: &mut Lanes,
+/// Encrypt `steps` blocks of each lane of the first `G` registers.
+struct Encrypt<'l, 'a, const G: usize> {
+    rounds: usize,
+    lanes: &'l mut Lanes<'a>,
+    keys: &'l LaneKeys<'a>,
+    /// If all have the same.
+    key: Option<&'a RoundKeys>,
     steps: usize,
-    stride: &[usize; LANES_MAX],
+}
+
+impl<const G: usize> Kernel for Encrypt<'_, '_, G> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn run<V: Wide>(self) {
+        let Self { rounds, lanes, keys, key, steps } = self;
+        // SAFETY: within `Wide::call`; the blocks are the lanes' own (see `encrypt`).
+        unsafe {
+            match (rounds, key) {
+                (10, Some(key)) => run::<V, 10, G, _>(lanes, key, steps),
+                (12, Some(key)) => run::<V, 12, G, _>(lanes, key, steps),
+                (_, Some(key)) => run::<V, 14, G, _>(lanes, key, steps),
+                (10, None) => run::<V, 10, G, _>(lanes, keys, steps),
+                (12, None) => run::<V, 12, G, _>(lanes, keys, steps),
+                (_, None) => run::<V, 14, G, _>(lanes, keys, steps),
+            }
+        }
+    }
+}
+
+/// Where lanes have their round keys.
+trait KeyOf {
+    /// Register g's keys of a round. `inline(always)`: part of a kernel.
+    fn key<V: Wide>(&self, round: usize, g: usize) -> V;
+}
+
+impl KeyOf for RoundKeys {
+    #[inline(always)]
+    fn key<V: Wide>(&self, round: usize, _: usize) -> V {
+        // SAFETY: 16 bytes.
+        V::broadcast(unsafe { One::load(self.keys[round].as_ptr()) }.low())
+    }
+}
+
+impl KeyOf for LaneKeys<'_> {
+    #[inline(always)]
+    fn key<V: Wide>(&self, round: usize, g: usize) -> V {
+        load(&self.rounds[round], g)
+    }
+}
+
+/// # Safety
+/// Within `Wide::call`. Each lane has `steps` blocks that nothing else reads or writes, but lanes that are its twins.
+#[inline(always)]
+unsafe fn run<V: Wide, const ROUNDS: usize, const G: usize, K: KeyOf>(
+    lanes: &mut Lanes<'_>,
+    keys: &K,
+    steps: usize,
 ) {
     let mut chain = [V::zero(); G];
     for g in 0..G {
         chain[g] = load(&lanes.chain, g);
     }
-    for _ in 0..steps {
+    for step in 0..steps {
         for g in 0..G {
             // SAFETY: the caller's.
-            let text = unsafe { V::gather(&lanes.next[g * V::BLOCKS..]) };
-            chain[g] = chain[g].xor3(text, load(&lanes.keys[0], g));
+            let text = unsafe { V::gather(&lanes.next[g * V::BLOCKS..], 16 * step) };
+            chain[g] = chain[g].xor3(text, keys.key(0, g));
         }
-        for keys in &lanes.keys[1..ROUNDS] {
+        for round in 1..ROUNDS {
             for g in 0..G {
-                chain[g] = chain[g].aes(load(keys, g));
+                chain[g] = chain[g].aes(keys.key(round, g));
             }
         }
         for g in 0..G {
-            chain[g] = chain[g].aes_last(load(&lanes.keys[ROUNDS], g));
+            chain[g] = chain[g].aes_last(keys.key(ROUNDS, g));
             // SAFETY: the caller's.
-            unsafe { chain[g].scatter(&lanes.next[g * V::BLOCKS..]) };
-        }
-        for lane in 0..G * V::BLOCKS {
-            lanes.next[lane] = lanes.next[lane].wrapping_add(stride[lane]);
+            unsafe { chain[g].scatter(&lanes.next[g * V::BLOCKS..], 16 * step) };
         }
     }
     for g in 0..G {
@@ -203,13 +251,6 @@ impl Kernel for Decrypt<'_> {
 
 #[inline(always)]
 fn one<V: Wide, const ROUNDS: usize>(key: &RoundKeys, bytes: &mut [u8]) {
-    let mut keys = [V::zero(); ROUND_KEYS_MAX];
-    let mut narrow = [One::zero(); ROUND_KEYS_MAX];
-    for n in 0..=ROUNDS {
-        // SAFETY: 16 bytes.
-        narrow[n] = unsafe { One::load(key.keys[n].as_ptr()) };
-        keys[n] = V::broadcast(narrow[n].low());
-    }
     let mut end = bytes.len() / 16;
     // The IV is block 0.
     while end > V::BLOCKS {
@@ -217,26 +258,22 @@ fn one<V: Wide, const ROUNDS: usize>(key: &RoundKeys, bytes: &mut [u8]) {
         let registers = ((end - 1) / V::BLOCKS).min(4);
         let from = end - V::BLOCKS * registers;
         match registers {
-            4 => some::<V, ROUNDS, 4>(&keys, bytes, from),
-            3 => some::<V, ROUNDS, 3>(&keys, bytes, from),
-            2 => some::<V, ROUNDS, 2>(&keys, bytes, from),
-            _ => some::<V, ROUNDS, 1>(&keys, bytes, from),
+            4 => some::<V, ROUNDS, 4>(key, bytes, from),
+            3 => some::<V, ROUNDS, 3>(key, bytes, from),
+            2 => some::<V, ROUNDS, 2>(key, bytes, from),
+            _ => some::<V, ROUNDS, 1>(key, bytes, from),
         }
         end = from;
     }
     while end > 1 {
         end -= 1;
-        some::<One, ROUNDS, 1>(&narrow, bytes, end);
+        some::<One, ROUNDS, 1>(key, bytes, end);
     }
 }
 
 /// Decrypt `G` registers of `bytes`, from block `from` on, which is not the first.
 #[inline(always)]
-fn some<V: Wide, const ROUNDS: usize, const G: usize>(
-    keys: &[V; ROUND_KEYS_MAX],
-    bytes: &mut [u8],
-    from: usize,
-) {
+fn some<V: Wide, const ROUNDS: usize, const G: usize>(keys: &RoundKeys, bytes: &mut [u8], from: usize) {
     if from == 0 || bytes.len() < 16 * from + V::BYTES * G {
         return;
     }
@@ -246,17 +283,17 @@ fn some<V: Wide, const ROUNDS: usize, const G: usize>(
     for g in 0..G {
         // SAFETY: as above.
         unsafe {
-            blocks[g] = V::load(text.add(V::BYTES * g)).xor(keys[0]);
+            blocks[g] = V::load(text.add(V::BYTES * g)).xor(keys.key(0, g));
             before[g] = V::load(text.add(V::BYTES * g).sub(16));
         }
     }
-    for key in &keys[1..ROUNDS] {
+    for round in 1..ROUNDS {
         for g in 0..G {
-            blocks[g] = blocks[g].unaes(*key);
+            blocks[g] = blocks[g].unaes(keys.key(round, g));
         }
     }
     for g in 0..G {
-        let plain = blocks[g].unaes_last(keys[ROUNDS]).xor(before[g]);
+        let plain = blocks[g].unaes_last(keys.key(ROUNDS, g)).xor(before[g]);
         // SAFETY: as above.
         unsafe { plain.store(text.add(V::BYTES * g)) };
     }

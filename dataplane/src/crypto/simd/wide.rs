@@ -79,16 +79,16 @@ pub(super) trait Wide: Copy {
     fn aes_last(self, key: Self) -> Self;
     fn unaes(self, key: Self) -> Self;
     fn unaes_last(self, key: Self) -> Self;
-    /// As many blocks as it has, each from a place of its own.
+    /// As many blocks as it has, each from a place of its own, so many bytes on.
     ///
     /// # Safety
-    /// So many pointers, each with 16 bytes to be read.
-    unsafe fn gather(at: &[*mut u8]) -> Self;
+    /// So many pointers, each with 16 bytes to be read there.
+    unsafe fn gather(at: &[*mut u8], on: usize) -> Self;
     /// And back to them.
     ///
     /// # Safety
-    /// So many pointers, each with 16 bytes to be written.
-    unsafe fn scatter(self, at: &[*mut u8]);
+    /// So many pointers, each with 16 bytes to be written there.
+    unsafe fn scatter(self, at: &[*mut u8], on: usize);
     /// Bytes of each block in another order, or zeros.
     fn order(self, by: Self) -> Self;
     /// Carry-less products of a half of each block by a half of another.
@@ -253,24 +253,24 @@ impl Wide for Four {
     }
 
     #[inline(always)]
-    unsafe fn gather(at: &[*mut u8]) -> Self {
+    unsafe fn gather(at: &[*mut u8], on: usize) -> Self {
         // SAFETY: the caller's.
         unsafe {
-            let x = _mm512_castsi128_si512(_mm_loadu_si128(at[0].cast()));
-            let x = _mm512_inserti32x4::<1>(x, _mm_loadu_si128(at[1].cast()));
-            let x = _mm512_inserti32x4::<2>(x, _mm_loadu_si128(at[2].cast()));
-            Self(_mm512_inserti32x4::<3>(x, _mm_loadu_si128(at[3].cast())))
+            let x = _mm512_castsi128_si512(_mm_loadu_si128(at[0].add(on).cast()));
+            let x = _mm512_inserti32x4::<1>(x, _mm_loadu_si128(at[1].add(on).cast()));
+            let x = _mm512_inserti32x4::<2>(x, _mm_loadu_si128(at[2].add(on).cast()));
+            Self(_mm512_inserti32x4::<3>(x, _mm_loadu_si128(at[3].add(on).cast())))
         }
     }
 
     #[inline(always)]
-    unsafe fn scatter(self, at: &[*mut u8]) {
+    unsafe fn scatter(self, at: &[*mut u8], on: usize) {
         // SAFETY: the caller's.
         unsafe {
-            _mm_storeu_si128(at[0].cast(), _mm512_castsi512_si128(self.0));
-            _mm_storeu_si128(at[1].cast(), _mm512_extracti32x4_epi32::<1>(self.0));
-            _mm_storeu_si128(at[2].cast(), _mm512_extracti32x4_epi32::<2>(self.0));
-            _mm_storeu_si128(at[3].cast(), _mm512_extracti32x4_epi32::<3>(self.0));
+            _mm_storeu_si128(at[0].add(on).cast(), _mm512_castsi512_si128(self.0));
+            _mm_storeu_si128(at[1].add(on).cast(), _mm512_extracti32x4_epi32::<1>(self.0));
+            _mm_storeu_si128(at[2].add(on).cast(), _mm512_extracti32x4_epi32::<2>(self.0));
+            _mm_storeu_si128(at[3].add(on).cast(), _mm512_extracti32x4_epi32::<3>(self.0));
         }
     }
 
@@ -370,20 +370,20 @@ impl Wide for Two {
     }
 
     #[inline(always)]
-    unsafe fn gather(at: &[*mut u8]) -> Self {
+    unsafe fn gather(at: &[*mut u8], on: usize) -> Self {
         // SAFETY: the caller's.
         unsafe {
-            let x = _mm256_castsi128_si256(_mm_loadu_si128(at[0].cast()));
-            Self(_mm256_inserti128_si256::<1>(x, _mm_loadu_si128(at[1].cast())))
+            let x = _mm256_castsi128_si256(_mm_loadu_si128(at[0].add(on).cast()));
+            Self(_mm256_inserti128_si256::<1>(x, _mm_loadu_si128(at[1].add(on).cast())))
         }
     }
 
     #[inline(always)]
-    unsafe fn scatter(self, at: &[*mut u8]) {
+    unsafe fn scatter(self, at: &[*mut u8], on: usize) {
         // SAFETY: the caller's.
         unsafe {
-            _mm_storeu_si128(at[0].cast(), _mm256_castsi256_si128(self.0));
-            _mm_storeu_si128(at[1].cast(), _mm256_extracti128_si256::<1>(self.0));
+            _mm_storeu_si128(at[0].add(on).cast(), _mm256_castsi256_si128(self.0));
+            _mm_storeu_si128(at[1].add(on).cast(), _mm256_extracti128_si256::<1>(self.0));
         }
     }
 
@@ -461,15 +461,15 @@ impl Wide for One {
     }
 
     #[inline(always)]
-    unsafe fn gather(at: &[*mut u8]) -> Self {
+    unsafe fn gather(at: &[*mut u8], on: usize) -> Self {
         // SAFETY: the caller's.
-        unsafe { Self::load(at[0]) }
+        unsafe { Self::load(at[0].add(on)) }
     }
 
     #[inline(always)]
-    unsafe fn scatter(self, at: &[*mut u8]) {
+    unsafe fn scatter(self, at: &[*mut u8], on: usize) {
         // SAFETY: the caller's.
-        unsafe { self.store(at[0]) };
+        unsafe { self.store(at[0].add(on)) };
     }
 
     #[inline(always)]

@@ -113,14 +113,14 @@ impl Wide for Quartet {
     fn unaes_last(self, key: Self) -> Self {
         each!(n => self.0[n].unaes_last(key.0[n]))
     }
-    unsafe fn gather(at: &[*mut u8]) -> Self {
+    unsafe fn gather(at: &[*mut u8], on: usize) -> Self {
         // SAFETY: the caller's.
-        each!(n => unsafe { One::load(at[n]) })
+        each!(n => unsafe { One::load(at[n].add(on)) })
     }
-    unsafe fn scatter(self, at: &[*mut u8]) {
+    unsafe fn scatter(self, at: &[*mut u8], on: usize) {
         for (block, at) in self.0.iter().zip(at) {
             // SAFETY: the caller's.
-            unsafe { block.store(*at) };
+            unsafe { block.store(at.add(on)) };
         }
     }
     fn order(self, by: Self) -> Self {

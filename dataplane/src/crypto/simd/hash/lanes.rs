@@ -4,6 +4,8 @@ use std::hint::black_box;
 
 use zeroize::Zeroize;
 
+use super::even::{self, Group};
+use super::tail::{self, TAIL};
 use super::{HmacKey, LANES_MAX, State, Task};
 
 /// A hash function over lanes.
@@ -32,14 +34,28 @@ pub(super) trait Algorithm {
     /// registers of them, each with `steps` blocks to be read.
     unsafe fn blocks(states: &mut [State], next: &mut [*const u8], steps: usize);
 
-    /// Whether there is [`Self::outer`].
-    const OUTER: bool;
+    /// Whether groups of messages of as many blocks go through [`Self::together`].
+    const TOGETHER: bool;
 
-    /// In all lanes of all groups: the digest becomes that of HMAC's outer hash, begun with `keys`.
+    /// In all lanes of all groups: the digest becomes that of HMAC's outer hash, begun with `keys`. Only for
+    /// [`Self::together`] as it is here.
     ///
     /// # Safety
     /// The CPU has the instructions of the lanes; there are `GROUPS` states and as many keys.
     unsafe fn outer(_states: &mut [State], _keys: &[State]) {}
+
+    /// The HMACs of a group.
+    ///
+    /// # Safety
+    /// The CPU has the instructions of the lanes; each of the first `GROUPS` times `LANES` places has a message with as many
+    /// blocks as the group says, and a tail with as many.
+    unsafe fn together(group: &mut Group<'_>)
+    where
+        Self: Sized,
+    {
+        // SAFETY: the caller's.
+        unsafe { even::by_rows::<Self>(group) };
+    }
 }
 
 /// One message, and where its ICV is.
@@ -64,9 +80,6 @@ enum Phase {
     /// The digest so far, under the outer key.
     Outer,
 }
-
-/// Bytes of a tail: two blocks of the longest: what is left of a message, its padding and its length.
-pub(super) const TAIL: usize = 256;
 
 struct Lanes<'a> {
     messages: [Option<Message<'a>>; LANES_MAX],
@@ -148,9 +161,8 @@ impl<'a> Lanes<'a> {
             Phase::Body => self.begin_tail::<A>(lane),
             Phase::Tail => self.begin_outer::<A>(lane),
             Phase::Outer => {
-                if let Some(message) = self.messages[lane].take() {
-                    let (digest, _) = self.digest::<A>(lane);
-                    message.finish(task, &digest);
+                if let Some(mut message) = self.messages[lane].take() {
+                    message.finish(task, &digest::<A>(&self.states, lane));
                 }
                 self.phase[lane] = Phase::Idle;
             }
@@ -160,45 +172,34 @@ impl<'a> Lanes<'a> {
 
     fn begin_tail<A: Algorithm>(&mut self, lane: usize) {
         let Some(message) = &self.messages[lane] else { return };
-        // SAFETY: a tail of this lane, which `run` keeps; nobody hashes it now.
-        let tail = unsafe { &mut *self.tails.add(lane) };
-        let rest = &message.authed[message.authed.len() / A::BLOCK * A::BLOCK..];
-        tail[..rest.len()].copy_from_slice(rest);
-        let mut len = rest.len();
-        if let Some(hi) = message.esn {
-            tail[len..len + 4].copy_from_slice(&hi.to_be_bytes());
-            len += 4;
-        }
-        let hashed = A::BLOCK + message.authed.len() + 4 * usize::from(message.esn.is_some());
-        self.left[lane] = pad::<A>(tail, len, hashed);
-        self.next[lane] = self.tails.wrapping_add(lane).cast();
+        let tail = self.tails.wrapping_add(lane).cast();
+        // SAFETY: `covers` found AVX2; a tail of this lane, which `run` keeps; nobody hashes it now.
+        self.left[lane] = unsafe { tail::write::<A>(message.authed, message.esn, tail) };
+        self.next[lane] = tail;
         self.phase[lane] = Phase::Tail;
     }
 
     fn begin_outer<A: Algorithm>(&mut self, lane: usize) {
-        let (digest, len) = self.digest::<A>(lane);
+        let (digest, len) = (digest::<A>(&self.states, lane), A::DIGEST_WORDS * A::WORD);
         let Some(message) = &self.messages[lane] else { return };
-        // SAFETY: as above.
+        // SAFETY: a tail of this lane, which `run` keeps; nobody hashes it now.
         let tail = unsafe { &mut *self.tails.add(lane) };
         tail[..len].copy_from_slice(&digest[..len]);
-        self.left[lane] = pad::<A>(tail, len, A::BLOCK + len);
+        self.left[lane] = 1;
+        pad::<A>(tail, len);
         self.next[lane] = self.tails.wrapping_add(lane).cast();
         load::<A>(&mut self.states, lane, &message.key.outer);
         self.phase[lane] = Phase::Outer;
     }
-
-    fn digest<A: Algorithm>(&self, lane: usize) -> ([u8; 64], usize) {
-        digest::<A>(&self.states, lane)
-    }
 }
 
-/// A lane's digest in the order of its bytes, and how long it is.
-pub(super) fn digest<A: Algorithm>(states: &[State; 2], lane: usize) -> ([u8; 64], usize) {
-    let (mut digest, len) = (words::<A>(states, lane), A::DIGEST_WORDS * A::WORD);
+/// A lane's digest in the order of its bytes.
+pub(super) fn digest<A: Algorithm>(states: &[State; 2], lane: usize) -> [u8; 64] {
+    let mut digest = words::<A>(states, lane);
     if A::BIG_ENDIAN {
         digest.chunks_exact_mut(A::WORD).for_each(<[u8]>::reverse);
     }
-    (digest, len)
+    digest
 }
 
 /// A lane begins with these words.
@@ -218,20 +219,20 @@ fn words<A: Algorithm>(states: &[State; 2], lane: usize) -> [u8; 64] {
     words
 }
 
-/// Padding behind `len` bytes of the last `hashed`: how many blocks there are now.
-fn pad<A: Algorithm>(tail: &mut [u8; TAIL], len: usize, hashed: usize) -> usize {
-    let length_len = A::BLOCK / 8;
-    let blocks = (len + 1 + length_len).div_ceil(A::BLOCK);
-    let end = blocks * A::BLOCK;
-    tail[len] = 0x80;
-    tail[len + 1..end].fill(0);
-    let bits = hashed as u64 * 8;
-    tail[end - 8..end].copy_from_slice(&if A::BIG_ENDIAN { bits.to_be_bytes() } else { bits.to_le_bytes() });
-    blocks
+/// Padding of the outer hash's block behind a digest of `len` bytes.
+fn pad<A: Algorithm>(block: &mut [u8; TAIL], len: usize) {
+    let bits = 8 * (A::BLOCK + len) as u64;
+    block[len] = 0x80;
+    block[len + 1..A::BLOCK].fill(0);
+    block[A::BLOCK - 8..A::BLOCK].copy_from_slice(&if A::BIG_ENDIAN {
+        bits.to_be_bytes()
+    } else {
+        bits.to_le_bytes()
+    });
 }
 
 impl Message<'_> {
-    pub(super) fn finish(self, task: Task, digest: &[u8; 64]) {
+    pub(super) fn finish(&mut self, task: Task, digest: &[u8; 64]) {
         // Of the lengths that there are, each with code of its own.
         *self.verified = match self.icv.len() {
             12 => sized::<12>(task, self.icv, digest),
@@ -252,7 +253,11 @@ fn sized<const N: usize>(task: Task, icv: &mut [u8], digest: &[u8; 64]) -> bool 
             true
         }
         // Every byte is looked at, whatever the others were.
-        Task::Verify => black_box(icv.iter().zip(digest).fold(0, |differ, (a, b)| differ | (a ^ b))) == 0,
+        Task::Verify => {
+            let (icv, digest) = (icv.as_chunks().0.iter(), digest.as_chunks().0);
+            let differ = icv.zip(digest).map(|(a, b)| u32::from_ne_bytes(*a) ^ u32::from_ne_bytes(*b));
+            black_box(differ.fold(0, |all, differ| all | differ)) == 0
+        }
     }
 }
 

@@ -15,11 +15,11 @@ mod md5;
 mod rows;
 mod sha1;
 mod sha1_ni;
-mod sha2;
 mod sha256_ni;
 mod sha2_32;
 mod sha2_64;
 mod sha2_64_narrow;
+mod tail;
 mod transpose;
 mod words;
 
@@ -32,10 +32,9 @@ use super::super::layout::Parts;
 use super::super::scalar::mac::MacKey;
 use super::cpu;
 use super::separate::mac;
+use four::Ni;
 use lanes::{Algorithm, Message};
-use sha1_ni::Sha1Ni;
 use sha2_64_narrow::Four;
-use sha256_ni::Sha256Ni;
 pub(super) use transpose::{eighths, quarters};
 use words::{Eight, Sixteen};
 
@@ -75,10 +74,10 @@ impl HmacKey {
             (Integrity::Md5, true) => lanes::keyed::<md5::Md5<Sixteen>>(key)?,
             (Integrity::Md5, false) => lanes::keyed::<md5::Md5<Eight>>(key)?,
             (Integrity::Sha1, true) => lanes::keyed::<sha1::Sha1<Sixteen>>(key)?,
-            (Integrity::Sha1, false) if cpu::sha() => lanes::keyed::<Sha1Ni>(key)?,
+            (Integrity::Sha1, false) if cpu::sha() => lanes::keyed::<Ni<sha1_ni::Sha1>>(key)?,
             (Integrity::Sha1, false) => lanes::keyed::<sha1::Sha1<Eight>>(key)?,
             (Integrity::Sha256, true) => lanes::keyed::<sha2_32::Sha256<Sixteen>>(key)?,
-            (Integrity::Sha256, false) if cpu::sha() => lanes::keyed::<Sha256Ni>(key)?,
+            (Integrity::Sha256, false) if cpu::sha() => lanes::keyed::<Ni<sha256_ni::Sha256>>(key)?,
             (Integrity::Sha256, false) => lanes::keyed::<sha2_32::Sha256<Eight>>(key)?,
             (Integrity::Sha384, true) => lanes::keyed::<sha2_64::Sha384>(key)?,
             (Integrity::Sha384, false) => lanes::keyed::<Four<6>>(key)?,
@@ -116,10 +115,12 @@ pub(super) fn run(task: Task, jobs: &mut [Job<'_>]) {
                 (Integrity::Md5, true) => some::<md5::Md5<Sixteen>>(task, count, messages),
                 (Integrity::Md5, false) => some::<md5::Md5<Eight>>(task, count, messages),
                 (Integrity::Sha1, true) => some::<sha1::Sha1<Sixteen>>(task, count, messages),
-                (Integrity::Sha1, false) if cpu::sha() => some::<Sha1Ni>(task, count, messages),
+                (Integrity::Sha1, false) if cpu::sha() => some::<Ni<sha1_ni::Sha1>>(task, count, messages),
                 (Integrity::Sha1, false) => some::<sha1::Sha1<Eight>>(task, count, messages),
                 (Integrity::Sha256, true) => some::<sha2_32::Sha256<Sixteen>>(task, count, messages),
-                (Integrity::Sha256, false) if cpu::sha() => some::<Sha256Ni>(task, count, messages),
+                (Integrity::Sha256, false) if cpu::sha() => {
+                    some::<Ni<sha256_ni::Sha256>>(task, count, messages)
+                }
                 (Integrity::Sha256, false) => some::<sha2_32::Sha256<Eight>>(task, count, messages),
                 (Integrity::Sha384, true) => some::<sha2_64::Sha384>(task, count, messages),
                 (Integrity::Sha384, false) => some::<Four<6>>(task, count, messages),

@@ -7,18 +7,15 @@ use std::arch::x86_64::{
 
 use super::State;
 use super::lanes::Algorithm;
-use super::sha2::{compress, round, shifted, turned};
 use super::transpose::{bytes, load, store, words64};
 
-pub(super) type Signed = i64;
-
 // FIPS 180-4 section 4.1.3.
-pub(super) const BIG_0: [i32; 3] = [28, 34, 39];
-pub(super) const BIG_1: [i32; 3] = [14, 18, 41];
-pub(super) const SMALL_0: [i32; 2] = [1, 8];
-pub(super) const SHIFT_0: u32 = 7;
-pub(super) const SMALL_1: [i32; 2] = [19, 61];
-pub(super) const SHIFT_1: u32 = 6;
+const BIG_0: [i32; 3] = [28, 34, 39];
+const BIG_1: [i32; 3] = [14, 18, 41];
+const SMALL_0: [i32; 2] = [1, 8];
+const SHIFT_0: u32 = 7;
+const SMALL_1: [i32; 2] = [19, 61];
+const SHIFT_1: u32 = 6;
 
 /// The first bits of the cube roots of the first 80 primes.
 #[rustfmt::skip]
@@ -64,7 +61,7 @@ pub(super) struct Sha512;
 impl Algorithm for Sha512 {
     const WORD: usize = 8;
     const LANES: usize = 8;
-    const OUTER: bool = false;
+    const TOGETHER: bool = false;
     const GROUPS: usize = 1;
     const BLOCK: usize = 128;
     const DIGEST_WORDS: usize = 8;
@@ -91,7 +88,7 @@ pub(super) struct Sha384;
 impl Algorithm for Sha384 {
     const WORD: usize = 8;
     const LANES: usize = 8;
-    const OUTER: bool = false;
+    const TOGETHER: bool = false;
     const GROUPS: usize = 1;
     const BLOCK: usize = 128;
     const DIGEST_WORDS: usize = 6;
@@ -128,4 +125,57 @@ unsafe fn blocks(state: &mut State, next: &mut [*const u8; 8], steps: usize) {
     store(state, &rows);
 }
 
-compress!(__m512i, "avx512f,avx512bw");
+/// Three rotations, added without carry.
+macro_rules! turned {
+    ($x:expr, $by:ident) => {{
+        let x = $x;
+        ternary::<0x96>(turn::<{ $by[0] }>(x), turn::<{ $by[1] }>(x), turn::<{ $by[2] }>(x))
+    }};
+}
+
+/// Two rotations and a shift, added without carry.
+macro_rules! shifted {
+    ($x:expr, $by:ident, $shift:ident) => {{
+        let x = $x;
+        ternary::<0x96>(turn::<{ $by[0] }>(x), turn::<{ $by[1] }>(x), shift::<$shift>(x))
+    }};
+}
+
+macro_rules! round {
+    ($a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident, $k:expr, $w:expr) => {
+        let known = add($h, add($w, all(K[$k] as i64)));
+        let choice = ternary::<0xca>($e, $f, $g);
+        let t = add(add(known, choice), turned!($e, BIG_1));
+        $d = add($d, t);
+        let majority = ternary::<0xe8>($a, $b, $c);
+        $h = add(add(t, majority), turned!($a, BIG_0));
+    };
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn compress(rows: &mut [__m512i; 8], w: &mut [__m512i; 16]) {
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *rows;
+    for k in (0..K.len()).step_by(16) {
+        if k > 0 {
+            for n in 0..16 {
+                let late = shifted!(w[(n + 14) & 15], SMALL_1, SHIFT_1);
+                let early = shifted!(w[(n + 1) & 15], SMALL_0, SHIFT_0);
+                w[n] = add(add(w[n], w[(n + 9) & 15]), add(early, late));
+            }
+        }
+        for n in [0, 8] {
+            round!(a b c d e f g h, k + n, w[n]);
+            round!(h a b c d e f g, k + n + 1, w[n + 1]);
+            round!(g h a b c d e f, k + n + 2, w[n + 2]);
+            round!(f g h a b c d e, k + n + 3, w[n + 3]);
+            round!(e f g h a b c d, k + n + 4, w[n + 4]);
+            round!(d e f g h a b c, k + n + 5, w[n + 5]);
+            round!(c d e f g h a b, k + n + 6, w[n + 6]);
+            round!(b c d e f g h a, k + n + 7, w[n + 7]);
+        }
+    }
+    for (row, new) in rows.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+        *row = add(*row, new);
+    }
+}

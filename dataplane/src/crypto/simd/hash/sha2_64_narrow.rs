@@ -1,27 +1,23 @@
 //! SHA-384 and SHA-512 (FIPS 180-4) in the 4 lanes of AVX2.
 
-use std::arch::x86_64::{
-    __m256i, _mm_set_epi32, _mm256_add_epi64 as add, _mm256_and_si256 as and, _mm256_broadcastsi128_si256,
-    _mm256_load_si256, _mm256_loadu_si256, _mm256_or_si256 as or, _mm256_permute2x128_si256,
-    _mm256_set1_epi64x as all, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_sllv_epi64,
-    _mm256_srlv_epi64, _mm256_store_si256, _mm256_unpackhi_epi64, _mm256_unpacklo_epi64,
-    _mm256_xor_si256 as xor,
-};
+use std::arch::x86_64::*;
 
 use super::State;
+use super::even::Group;
 use super::lanes::Algorithm;
-use super::sha2::{compress, round, shifted, turned};
-use super::sha2_64::{BIG_0, BIG_1, K, SHA384, SHA512, SHIFT_0, SHIFT_1, SMALL_0, SMALL_1, Signed};
+use super::sha2_64::{K, SHA384, SHA512};
 use super::transpose::bytes;
 
 /// With a digest of so many words: 8 of SHA-512, 6 of SHA-384.
 pub(super) struct Four<const DIGEST: usize>;
 
+const LANES: usize = 4;
+
 impl<const DIGEST: usize> Algorithm for Four<DIGEST> {
     const WORD: usize = 8;
-    const LANES: usize = 4;
-    const OUTER: bool = true;
+    const LANES: usize = LANES;
     const GROUPS: usize = 1;
+    const TOGETHER: bool = true;
     const BLOCK: usize = 128;
     const DIGEST_WORDS: usize = DIGEST;
     const BIG_ENDIAN: bool = true;
@@ -41,118 +37,246 @@ impl<const DIGEST: usize> Algorithm for Four<DIGEST> {
         }
     }
 
-    unsafe fn outer(states: &mut [State], keys: &[State]) {
-        if let ([state, ..], [keys, ..]) = (states, keys) {
-            // SAFETY: the caller's.
-            unsafe { outer::<DIGEST>(state, keys) };
-        }
+    unsafe fn together(group: &mut Group<'_>) {
+        // SAFETY: the caller's.
+        unsafe { together::<DIGEST>(group) };
     }
 }
 
-/// A function of three bits by its table of truth, of those that the hash functions use.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn ternary<const TRUTH: i32>(a: __m256i, b: __m256i, c: __m256i) -> __m256i {
-    match TRUTH {
-        // The second where the first is set, else the third.
-        0xca => xor(c, and(a, xor(b, c))),
-        // What two of them are.
-        0xe8 => or(and(a, b), and(c, or(a, b))),
-        // The sum.
-        _ => xor(a, xor(b, c)),
+fn sum(a: __m256i, b: __m256i, c: __m256i, d: __m256i) -> __m256i {
+    _mm256_add_epi64(_mm256_add_epi64(a, b), _mm256_add_epi64(c, d))
+}
+
+/// x turned right by the first three amounts, added without carry: as six shifts, since a turn would be two and an `or`.
+/// The last three are the first, less than 64.
+macro_rules! turned {
+    ($x:expr, $a:literal $b:literal $c:literal, $a2:literal $b2:literal $c2:literal) => {{
+        const { assert!($a + $a2 == 64 && $b + $b2 == 64 && $c + $c2 == 64) };
+        let x = $x;
+        let a = _mm256_xor_si256(_mm256_srli_epi64::<$a>(x), _mm256_slli_epi64::<$a2>(x));
+        let b = _mm256_xor_si256(_mm256_srli_epi64::<$b>(x), _mm256_slli_epi64::<$b2>(x));
+        let c = _mm256_xor_si256(_mm256_srli_epi64::<$c>(x), _mm256_slli_epi64::<$c2>(x));
+        _mm256_xor_si256(_mm256_xor_si256(a, b), c)
+    }};
+}
+
+/// FIPS 180-4 section 4.1.3: turned by 1, by 8 (which a shuffle does) and shifted by 7.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn small_0(x: __m256i, by_8: __m256i) -> __m256i {
+    let a = _mm256_xor_si256(_mm256_srli_epi64::<1>(x), _mm256_slli_epi64::<63>(x));
+    let b = _mm256_xor_si256(_mm256_srli_epi64::<7>(x), _mm256_shuffle_epi8(x, by_8));
+    _mm256_xor_si256(a, b)
+}
+
+/// Turned by 19, by 61 and shifted by 6.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn small_1(x: __m256i) -> __m256i {
+    let a = _mm256_xor_si256(_mm256_srli_epi64::<19>(x), _mm256_slli_epi64::<45>(x));
+    let b = _mm256_xor_si256(_mm256_srli_epi64::<61>(x), _mm256_slli_epi64::<3>(x));
+    _mm256_xor_si256(_mm256_xor_si256(a, b), _mm256_srli_epi64::<6>(x))
+}
+
+/// A block of each lane. Each word of the next sixteen is made beside the round that needs the one it replaces: rounds
+/// wait for each other, and words fill the wait.
+#[inline]
+#[target_feature(enable = "avx2")]
+#[allow(unused_assignments, reason = "what the last round leaves to the next")]
+fn compress(rows: &mut [__m256i; 8], w: &mut [__m256i; 16]) {
+    let by_8 = _mm256_broadcastsi128_si256(_mm_set_epi32(0x080f_0e0d, 0x0c0b_0a09, 0x0007_0605, 0x0403_0201));
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *rows;
+    // What two of a, b and c are: b, where a and b or b and c are the same. Their sum is the next round's b's and c's.
+    let mut differ = _mm256_xor_si256(b, c);
+    macro_rules! round {
+        ($a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident, $k:expr, $w:expr) => {
+            let known = _mm256_add_epi64($w, _mm256_set1_epi64x(K[$k] as i64));
+            let choice = _mm256_xor_si256($g, _mm256_and_si256($e, _mm256_xor_si256($f, $g)));
+            let t = sum($h, known, choice, turned!($e, 14 18 41, 50 46 23));
+            $d = _mm256_add_epi64($d, t);
+            let next = _mm256_xor_si256($a, $b);
+            let majority = _mm256_xor_si256($b, _mm256_and_si256(next, differ));
+            differ = next;
+            $h = _mm256_add_epi64(_mm256_add_epi64(t, majority), turned!($a, 28 34 39, 36 30 25));
+        };
+    }
+    // With numbers for the words' places, not with a loop's variable.
+    macro_rules! sixteen {
+        ($k:expr, $next:literal) => {
+            sixteen!(eight $k, 0, $next);
+            sixteen!(eight $k, 8, $next);
+        };
+        (eight $k:expr, $n:literal, $next:literal) => {
+            sixteen!(round $k, $n + 0, $next, a b c d e f g h);
+            sixteen!(round $k, $n + 1, $next, h a b c d e f g);
+            sixteen!(round $k, $n + 2, $next, g h a b c d e f);
+            sixteen!(round $k, $n + 3, $next, f g h a b c d e);
+            sixteen!(round $k, $n + 4, $next, e f g h a b c d);
+            sixteen!(round $k, $n + 5, $next, d e f g h a b c);
+            sixteen!(round $k, $n + 6, $next, c d e f g h a b);
+            sixteen!(round $k, $n + 7, $next, b c d e f g h a);
+        };
+        (round $k:expr, $n:expr, $next:literal, $($rows:ident)*) => {
+            round!($($rows)*, $k + $n, w[$n]);
+            if $next {
+                let (early, late) = (small_0(w[($n + 1) & 15], by_8), small_1(w[($n + 14) & 15]));
+                w[$n] = sum(w[$n], w[($n + 9) & 15], early, late);
+            }
+        };
+    }
+    for k in (0..64).step_by(16) {
+        sixteen!(k, true);
+    }
+    sixteen!(64, false);
+    for (row, new) in rows.iter_mut().zip([a, b, c, d, e, f, g, h]) {
+        *row = _mm256_add_epi64(*row, new);
     }
 }
-
-// Amounts that are known: they become part of the instructions.
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn turn<const N: i32>(x: __m256i) -> __m256i {
-    or(_mm256_srlv_epi64(x, all(i64::from(N))), _mm256_sllv_epi64(x, all(i64::from(64 - N))))
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn shift<const N: u32>(x: __m256i) -> __m256i {
-    _mm256_srlv_epi64(x, all(i64::from(N)))
-}
-
-compress!(__m256i, "avx2");
 
 /// Hash `steps` blocks of each lane.
 ///
 /// # Safety
 /// Each pointer has `steps` blocks to be read.
 #[target_feature(enable = "avx2")]
-unsafe fn blocks(state: &mut State, next: &mut [*const u8; 4], steps: usize) {
-    let mut rows = load(state);
-    for _ in 0..steps {
-        // SAFETY: the caller's.
-        let mut w = unsafe { words(next) };
-        compress(&mut rows, &mut w);
-    }
-    store(state, &rows);
-}
-
-/// The digests in the lanes become those of HMAC's outer hash: what is hashed are the rows as they are.
-#[target_feature(enable = "avx2")]
-fn outer<const DIGEST: usize>(state: &mut State, keys: &State) {
-    let mut w = [_mm256_setzero_si256(); 16];
-    w[..DIGEST].copy_from_slice(&load(state)[..DIGEST]);
-    w[DIGEST] = all(i64::MIN);
-    w[15] = all(8 * (128 + 8 * DIGEST as i64));
-    let mut rows = load(keys);
-    compress(&mut rows, &mut w);
-    store(state, &rows);
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn load(state: &State) -> [__m256i; 8] {
+unsafe fn blocks(state: &mut State, next: &mut [*const u8; LANES], steps: usize) {
     let mut rows = [_mm256_setzero_si256(); 8];
     for (row, from) in rows.iter_mut().zip(&state.0) {
         // SAFETY: 32 aligned bytes of 64.
         *row = unsafe { _mm256_load_si256(from.as_ptr().cast()) };
     }
-    rows
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn store(state: &mut State, rows: &[__m256i; 8]) {
-    for (to, row) in state.0.iter_mut().zip(rows) {
+    // SAFETY: the caller's.
+    unsafe { hash(&mut rows, next, steps) };
+    for (to, row) in state.0.iter_mut().zip(&rows) {
         // SAFETY: 32 aligned bytes of 64.
         unsafe { _mm256_store_si256(to.as_mut_ptr().cast(), *row) };
     }
 }
 
-/// Word w of four blocks of 128 bytes, highest byte first, for each w; then moves the pointers on.
+/// The HMACs of a group: three times the same loop, over the messages, their tails and the digests, as it is too large to
+/// stand there three times.
 ///
 /// # Safety
-/// Each pointer has 128 bytes to be read.
+/// As for [`Algorithm::together`].
+#[target_feature(enable = "avx2")]
+unsafe fn together<const DIGEST: usize>(group: &mut Group<'_>) {
+    let [mut inner, mut outer, mut tails, mut next] = [[std::ptr::null::<u8>(); LANES]; 4];
+    for n in 0..LANES {
+        let key = group.keys[n];
+        (inner[n], outer[n], next[n]) = (key.inner.as_ptr(), key.outer.as_ptr(), group.next[n]);
+        tails[n] = group.tails[n].as_ptr().cast();
+    }
+    // SAFETY: a key's words.
+    let mut rows = unsafe { words(&inner) };
+    for pass in 0..3 {
+        let steps = [group.whole, group.tail_blocks, 1][pass];
+        if pass > 0 {
+            next = tails;
+        }
+        if pass == 2 {
+            // SAFETY: a block of each tail; a key's words.
+            unsafe {
+                for n in 0..LANES {
+                    let tail = group.tails[n].as_mut_ptr().cast::<__m256i>();
+                    _mm256_storeu_si256(
+                        tail.add(2),
+                        _mm256_setr_epi64x(if DIGEST == 8 { 0x80 } else { 0 }, 0, 0, 0),
+                    );
+                    let bits = 8 * (128 + 8 * DIGEST as u64);
+                    _mm256_storeu_si256(tail.add(3), _mm256_setr_epi64x(0, 0, 0, bits.swap_bytes() as i64));
+                }
+                write::<DIGEST>(&rows, tails.map(<*const u8>::cast_mut));
+                rows = words(&outer);
+            }
+        }
+        // SAFETY: the caller's, and the outer hash's block that was just written.
+        unsafe { hash(&mut rows, &mut next, steps) };
+    }
+    let [a, b, c, d, ..] = &mut *group.digests;
+    // SAFETY: 64 bytes each.
+    unsafe { write::<DIGEST>(&rows, [a, b, c, d].map(|digest| digest.as_mut_ptr())) };
+}
+
+/// Each lane's digest, and behind that of SHA-384 the bit that begins its padding.
+///
+/// # Safety
+/// Each pointer has 64 bytes to be written.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn words(next: &mut [*const u8; 4]) -> [__m256i; 16] {
-    let order =
-        _mm256_broadcastsi128_si256(_mm_set_epi32(0x0809_0a0b, 0x0c0d_0e0f, 0x0001_0203, 0x0405_0607));
-    let mut words = [_mm256_setzero_si256(); 16];
-    for quarter in 0..4 {
-        let mut rows = [_mm256_setzero_si256(); 4];
-        for (row, next) in rows.iter_mut().zip(&*next) {
-            // SAFETY: the caller's.
-            *row = _mm256_shuffle_epi8(unsafe { _mm256_loadu_si256(next.add(32 * quarter).cast()) }, order);
-        }
-        let [a, b, c, d] = rows;
-        let (even, odd) = (_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
-        let (even2, odd2) = (_mm256_unpacklo_epi64(c, d), _mm256_unpackhi_epi64(c, d));
-        words[4 * quarter] = _mm256_permute2x128_si256::<0x20>(even, even2);
-        words[4 * quarter + 1] = _mm256_permute2x128_si256::<0x20>(odd, odd2);
-        words[4 * quarter + 2] = _mm256_permute2x128_si256::<0x31>(even, even2);
-        words[4 * quarter + 3] = _mm256_permute2x128_si256::<0x31>(odd, odd2);
+unsafe fn write<const DIGEST: usize>(rows: &[__m256i; 8], to: [*mut u8; LANES]) {
+    let order = order();
+    let mut rows = *rows;
+    if DIGEST == 6 {
+        (rows[6], rows[7]) = (_mm256_set1_epi64x(i64::MIN), _mm256_setzero_si256());
     }
-    for next in next {
-        // SAFETY: the caller's: the end of the block.
-        *next = unsafe { next.add(128) };
+    let [a, b, c, d, e, f, g, h] = rows;
+    for (half, rows) in [[a, b, c, d], [e, f, g, h]].into_iter().enumerate() {
+        for (words, to) in four_by_four(&rows).into_iter().zip(to) {
+            // SAFETY: the caller's.
+            unsafe { _mm256_storeu_si256(to.add(32 * half).cast(), _mm256_shuffle_epi8(words, order)) };
+        }
+    }
+}
+
+/// # Safety
+/// Each pointer has `steps` blocks of 128 bytes to be read.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn hash(rows: &mut [__m256i; 8], next: &mut [*const u8; LANES], steps: usize) {
+    let order = order();
+    for _ in 0..steps {
+        let mut w = [_mm256_setzero_si256(); 16];
+        for half in 0..2 {
+            // SAFETY: the caller's: half a block.
+            let words = unsafe { words(&next.map(|next| next.wrapping_add(64 * half))) };
+            for n in 0..8 {
+                w[8 * half + n] = _mm256_shuffle_epi8(words[n], order);
+            }
+        }
+        for next in &mut *next {
+            *next = next.wrapping_add(128);
+        }
+        compress(rows, &mut w);
+    }
+}
+
+/// Highest byte of each word first.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn order() -> __m256i {
+    _mm256_broadcastsi128_si256(_mm_set_epi32(0x0809_0a0b, 0x0c0d_0e0f, 0x0001_0203, 0x0405_0607))
+}
+
+/// Word w of 64 bytes of each lane, for each w.
+///
+/// # Safety
+/// Each pointer has 64 bytes to be read.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn words(at: &[*const u8; LANES]) -> [__m256i; 8] {
+    let mut words = [_mm256_setzero_si256(); 8];
+    for half in 0..2 {
+        let mut rows = [_mm256_setzero_si256(); 4];
+        for n in 0..LANES {
+            // SAFETY: the caller's.
+            rows[n] = unsafe { _mm256_loadu_si256(at[n].add(32 * half).cast()) };
+        }
+        words[4 * half..4 * half + 4].copy_from_slice(&four_by_four(&rows));
     }
     words
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn four_by_four(rows: &[__m256i; 4]) -> [__m256i; 4] {
+    let [a, b, c, d] = *rows;
+    let (even, odd) = (_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    let (even2, odd2) = (_mm256_unpacklo_epi64(c, d), _mm256_unpackhi_epi64(c, d));
+    [
+        _mm256_permute2x128_si256::<0x20>(even, even2),
+        _mm256_permute2x128_si256::<0x20>(odd, odd2),
+        _mm256_permute2x128_si256::<0x31>(even, even2),
+        _mm256_permute2x128_si256::<0x31>(odd, odd2),
+    ]
 }
