@@ -1,5 +1,5 @@
 //! AES-CBC (RFC 3602). Encryption is serial within a packet: eight or sixteen packets abreast, as many in a register as
-//! it has blocks. Decryption is not: four registers of one packet abreast, from its end to its beginning, so that the
+//! it has blocks. Decryption is not: eight registers of one packet abreast, from its end to its beginning, so that the
 //! block before is still as it was received.
 
 use super::aes::{ROUND_KEYS_MAX, RoundKeys};
@@ -254,10 +254,14 @@ fn one<V: Wide, const ROUNDS: usize>(key: &RoundKeys, bytes: &mut [u8]) {
     let mut end = bytes.len() / 16;
     // The IV is block 0.
     while end > V::BLOCKS {
-        // Four registers, or what is left of them whole; the block before the first is there.
-        let registers = ((end - 1) / V::BLOCKS).min(4);
+        // Eight registers, or up to four of what is left whole; the block before the first is there.
+        let registers = match (end - 1) / V::BLOCKS {
+            8.. => 8,
+            left => left.min(4),
+        };
         let from = end - V::BLOCKS * registers;
         match registers {
+            8 => some::<V, ROUNDS, 8>(key, bytes, from),
             4 => some::<V, ROUNDS, 4>(key, bytes, from),
             3 => some::<V, ROUNDS, 3>(key, bytes, from),
             2 => some::<V, ROUNDS, 2>(key, bytes, from),
@@ -277,24 +281,25 @@ fn some<V: Wide, const ROUNDS: usize, const G: usize>(keys: &RoundKeys, bytes: &
     if from == 0 || bytes.len() < 16 * from + V::BYTES * G {
         return;
     }
-    let (mut blocks, mut before) = ([V::zero(); G], [V::zero(); G]);
+    let mut blocks = [V::zero(); G];
     // SAFETY: registers within `bytes`, as was just seen, and 16 bytes before them.
     let text = unsafe { bytes.as_mut_ptr().add(16 * from) };
     for g in 0..G {
         // SAFETY: as above.
-        unsafe {
-            blocks[g] = V::load(text.add(V::BYTES * g)).xor(keys.key(0, g));
-            before[g] = V::load(text.add(V::BYTES * g).sub(16));
-        }
+        blocks[g] = unsafe { V::load(text.add(V::BYTES * g)) }.xor(keys.key(0, g));
     }
     for round in 1..ROUNDS {
         for g in 0..G {
             blocks[g] = blocks[g].unaes(keys.key(round, g));
         }
     }
-    for g in 0..G {
-        let plain = blocks[g].unaes_last(keys.key(ROUNDS, g)).xor(before[g]);
+    // From the last on: what a register's first block needs is still there when the register before is not yet stored.
+    for g in (0..G).rev() {
         // SAFETY: as above.
-        unsafe { plain.store(text.add(V::BYTES * g)) };
+        unsafe {
+            let at = text.add(V::BYTES * g);
+            let plain = blocks[g].unaes_last(keys.key(ROUNDS, g)).xor(V::load(at.sub(16)));
+            plain.store(at);
+        }
     }
 }
