@@ -10,6 +10,7 @@ use super::{IP, LINK};
 use crate::batch::Batch;
 use crate::frame::Frame;
 use crate::pipeline::Security;
+use crate::policy::PolicyRef;
 use crate::worker::Worker;
 
 /// How many packets ahead memory is fetched.
@@ -41,12 +42,15 @@ pub(super) struct Look {
     pub(super) key: FlowKey,
     /// In transit: where the answer about their flow is. ESP: their SPI, then the slot of their SA.
     pub(super) place: u32,
+    /// To be sealed: their policy.
+    pub(super) policy: PolicyRef,
     /// How many they are.
     pub(super) count: u32,
     pub(super) is: Is,
 }
 
-pub(super) const LONG: Look = Look { key: FlowKey::NONE, place: 0, count: 1, is: Is::Long };
+pub(super) const LONG: Look =
+    Look { key: FlowKey::NONE, place: 0, policy: PolicyRef::of_part(0), count: 1, is: Is::Long };
 
 impl Look {
     pub(super) fn is_long(&self) -> bool {
@@ -255,7 +259,10 @@ fn find(flows: &FlowCache, security: &Security, look: &mut Look) {
             let Some(place) = flows.find(&look.key, look.place) else { return };
             look.place = place;
             look.is = match flows.answer(place) {
-                Some(Way::Seal(..)) => Is::Seal,
+                Some(Way::Seal(policy, _)) => {
+                    look.policy = *policy;
+                    Is::Seal
+                }
                 Some(Way::Clear(_)) => Is::Clear,
                 _ => Is::Long,
             };
@@ -276,25 +283,17 @@ fn fetch(flows: &FlowCache, security: &Security, look: &Look) {
         Is::Transit => flows.fetch(look.place),
         Is::Esp => security.inbound.fetch_home(Spi(look.place)),
         Is::Open => security.inbound.fetch::<0>(look.place),
-        Is::Seal => {
-            if let Some(Way::Seal(policy, _)) = flows.answer(look.place) {
-                security.policies.fetch::<0>(*policy);
-            }
-        }
+        Is::Seal => security.policies.fetch::<0>(look.policy),
         Is::Long | Is::Clear => {}
     }
 }
 
 /// Fetch what is wanted of an SA besides.
 #[inline(always)]
-pub(super) fn fetch_second(flows: &FlowCache, security: &Security, look: &Look) {
+pub(super) fn fetch_second(security: &Security, look: &Look) {
     match look.is {
         Is::Open => security.inbound.fetch::<1>(look.place),
-        Is::Seal => {
-            if let Some(Way::Seal(policy, _)) = flows.answer(look.place) {
-                security.policies.fetch::<1>(*policy);
-            }
-        }
+        Is::Seal => security.policies.fetch::<1>(look.policy),
         _ => {}
     }
 }

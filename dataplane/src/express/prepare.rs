@@ -91,10 +91,10 @@ impl Express {
     ) -> Stop {
         let Self { flows, work, .. } = self;
         let looks = looks.get(run.looks..).unwrap_or_default();
-        looks.iter().take(AHEAD).for_each(|look| fetch_second(flows, security, look));
+        looks.iter().take(AHEAD).for_each(|look| fetch_second(security, look));
         for (at_look, look) in looks.iter().enumerate() {
             if let Some(ahead) = looks.get(at_look + AHEAD) {
-                fetch_second(flows, security, ahead);
+                fetch_second(security, ahead);
             }
             let direction = match look.is {
                 Is::Long | Is::Esp => return Stop::Refused,
