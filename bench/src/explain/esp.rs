@@ -18,8 +18,12 @@ const INTERVALS: u64 = 10;
 const BINS: u64 = 1500;
 /// Bins are made of such cells: packets seen and missing are counted in these while it is not known how long it all lasts.
 const CELL: Duration = Duration::from_ms(10);
-/// What is missing of a longer stretch than this many cells is counted at its end.
+/// What is missing of a longer stretch than this many cells is counted at its end …
 const SPREAD: u64 = 100_000;
+/// … and so is all that is missing once this many were filled: a few packets of a forger's may claim any time and number.
+const ALL_SPREAD: u64 = 4_000_000;
+/// The busiest directions are drawn, so many at most.
+const DRAWN: usize = 1000;
 
 pub(super) type Direction = (Ipv4Addr, Ipv4Addr);
 
@@ -66,14 +70,16 @@ const fn cell(at: Instant) -> u64 {
 }
 
 impl Pace {
-    /// So many sequence numbers were passed over since the last packet: evenly, as far as anybody can say.
-    fn passed_over(&mut self, at: Instant, missing: u32) {
+    /// So many sequence numbers were passed over since the last packet: evenly, as far as anybody can say. `spread` are the
+    /// cells that all directions have filled so.
+    fn passed_over(&mut self, at: Instant, missing: u32, spread: &mut u64) {
         if self.missing.len() < MOST {
             self.missing.push((self.last, at, missing));
         }
         let (from, to) = (cell(self.last).min(cell(at)), cell(at));
-        let from = if to - from > SPREAD { to } else { from };
+        let from = if to - from > SPREAD || *spread > ALL_SPREAD { to } else { from };
         let (cells, missing) = (to - from + 1, u64::from(missing));
+        *spread += cells;
         for n in 0..cells {
             let share = missing * (n + 1) / cells - missing * n / cells;
             if share > 0 {
@@ -92,6 +98,7 @@ const MOST: usize = 1000;
 pub(super) struct Flows {
     sas: BTreeMap<(Direction, u32), Seen>,
     directions: BTreeMap<Direction, Pace>,
+    spread: u64,
     capture: usize,
 }
 
@@ -145,7 +152,7 @@ impl Flows {
             pace.busy = pace.busy + span;
         }
         if let Some(missing) = missing.filter(|n| *n > 0) {
-            pace.passed_over(at, missing);
+            pace.passed_over(at, missing, &mut self.spread);
         }
         pace.cells.entry(cell(at)).or_default().0 += 1;
         pace.packets += 1;
@@ -159,12 +166,16 @@ impl Flows {
         let mut say = |at, key: Key, slot: &str, state: Option<String>| {
             all.push(Said { at, key, slot: slot.to_owned(), state });
         };
-        for (((src, dst), spi), seen) in &self.sas {
+        let silences =
+            self.directions.iter().flat_map(|(ends, pace)| pace.silences.iter().map(|s| (*ends, s)));
+        let mut own: BTreeMap<(Direction, u32), Vec<&Silence>> = BTreeMap::new();
+        for (ends, silence) in silences.filter(|(_, s)| s.spis.0 == s.spis.1) {
+            own.entry((ends, silence.spis.0)).or_default().push(silence);
+        }
+        for (sa @ ((src, dst), spi), seen) in &self.sas {
             let (key, name) = (key(*src, "sa", dst), format!("0x{spi:08x}"));
             say(seen.first, key.clone(), &name, Some(name.clone()));
-            let pace = self.directions.get(&(*src, *dst));
-            let own = pace.into_iter().flat_map(|p| &p.silences).filter(|s| s.spis == (*spi, *spi));
-            for silence in own.take(MOST) {
+            for silence in own.get(sa).into_iter().flatten().take(MOST) {
                 say(silence.from, key.clone(), &name, None);
                 say(silence.to, key.clone(), &name, Some(name.clone()));
             }
@@ -180,7 +191,7 @@ impl Flows {
         all
     }
 
-    /// Each direction's packets over time, seen and missing, from `start` to `end`.
+    /// The directions' packets over time, seen and missing, from `start` to `end`.
     pub(super) fn series(&self, start: Instant, end: Instant) -> Vec<(Direction, Stretch)> {
         let cells = cell(end).saturating_sub(cell(start)) + 1;
         let width = cells.div_ceil(BINS).max(1);
@@ -197,7 +208,13 @@ impl Flows {
             let bin_s = CELL.times(width).as_s();
             (*direction, Stretch { from_s: 0.0, bin_s, delivered, lost })
         };
-        self.directions.iter().map(of).collect()
+        let mut busiest: Vec<(&Direction, &Pace)> = self.directions.iter().collect();
+        if busiest.len() > DRAWN {
+            busiest.sort_by_key(|(_, pace)| std::cmp::Reverse(pace.packets));
+            busiest.truncate(DRAWN);
+            busiest.sort_by_key(|(direction, _)| **direction);
+        }
+        busiest.into_iter().map(of).collect()
     }
 
     /// First and last packets.
@@ -236,5 +253,29 @@ impl Flows {
         let mut all: Vec<Sa> = self.sas.iter().map(sa).collect();
         all.sort_by(|a, b| a.first_s.total_cmp(&b.first_s));
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Packets of eight bytes that claim whatever times and numbers cost the most.
+    #[test]
+    fn a_forgers_claims_take_bounded_memory() {
+        let mut flows = Flows::default();
+        for n in 0..2000_u32 {
+            let (at, dst) = (Instant::ZERO + CELL.times(SPREAD / 4).times(n.into()), Ipv4Addr::from(n % 3));
+            let esp = [[0, 0, 1, 0], (n * 1_000_000).to_be_bytes()].concat();
+            flows.esp(at, Ipv4Addr::LOCALHOST, dst, &esp);
+        }
+        let cells: usize = flows.directions.values().map(|pace| pace.cells.len()).sum();
+        assert!(cells as u64 <= ALL_SPREAD + SPREAD + 2000, "{cells}");
+        for n in 0..3000_u32 {
+            flows.esp(Instant::ZERO, Ipv4Addr::from(n), Ipv4Addr::LOCALHOST, &[0, 0, 1, 0, 0, 0, 0, 1]);
+        }
+        let drawn = flows.series(Instant::ZERO, Instant::ZERO + CELL.times(SPREAD));
+        assert_eq!(drawn.len(), DRAWN);
+        assert!(drawn.iter().any(|(direction, _)| direction.0 == Ipv4Addr::LOCALHOST), "the busiest");
     }
 }

@@ -33,30 +33,39 @@ pub(super) struct Said {
     pub(super) state: Option<String>,
 }
 
+/// A lane while it is made.
+#[derive(Default)]
+struct Open {
+    spans: Vec<Span>,
+    /// Where the open span of each slot is.
+    open: BTreeMap<String, usize>,
+}
+
 /// All lanes of what was said, by time and from all captures, times from `start` on.
 pub(super) fn lanes(mut said: Vec<Said>, start: Instant) -> Vec<Lane> {
     said.sort_by(|a, b| (a.at, &a.key, &a.slot).cmp(&(b.at, &b.key, &b.slot)));
     let since = |at: Instant| (at - start).as_s();
-    let mut all: BTreeMap<(Ipv4Addr, usize, String), Vec<(String, Span)>> = BTreeMap::new();
+    let mut all: BTreeMap<(Ipv4Addr, usize, String), Open> = BTreeMap::new();
     for Said { at, key, slot, state } in said {
         let kind = MACHINES.iter().position(|m| *m == key.machine).unwrap_or(MACHINES.len());
-        let spans = all.entry((key.node, kind, key.name)).or_default();
-        let open = spans.iter_mut().rev().find(|(s, span)| *s == slot && span.end_s.is_none());
-        if open.as_ref().is_some_and(|(_, span)| state.as_deref() == Some(span.state.as_str())) {
-            continue;
-        }
-        if let Some((_, span)) = open {
+        let Open { spans, open } = all.entry((key.node, kind, key.name)).or_default();
+        if let Some(span) = open.get(&slot).and_then(|at| spans.get_mut(*at)) {
+            if state.as_deref() == Some(span.state.as_str()) {
+                continue;
+            }
             span.end_s = Some(since(at));
+            open.remove(&slot);
         }
         if let Some(state) = state.filter(|_| spans.len() < MOST) {
-            spans.push((slot, Span { state, start_s: since(at), end_s: None }));
+            open.insert(slot, spans.len());
+            spans.push(Span { state, start_s: since(at), end_s: None });
         }
     }
-    let lane = |((node, kind, name), spans): ((Ipv4Addr, usize, String), Vec<(String, Span)>)| Lane {
+    let lane = |((node, kind, name), lane): ((Ipv4Addr, usize, String), Open)| Lane {
         node: node.to_string(),
         machine: MACHINES.get(kind).copied().unwrap_or_default(),
         name,
-        spans: spans.into_iter().map(|(_, span)| span).collect(),
+        spans: lane.spans,
     };
     all.into_iter().map(lane).filter(|l| !l.spans.is_empty()).collect()
 }

@@ -10,6 +10,7 @@ mod talk;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
 
@@ -101,7 +102,7 @@ pub struct Story {
     pub sas: Vec<Sa>,
     /// Silences of a direction that spoke before and after.
     pub gaps: Vec<Gap>,
-    /// Each direction's packets over time.
+    /// Each direction's packets over time; of very many the busiest.
     pub flows: Vec<((Ipv4Addr, Ipv4Addr), Stretch)>,
     /// What each speaker said of itself.
     pub lanes: Vec<Lane>,
@@ -163,15 +164,14 @@ impl Story {
         let start = self.start.unwrap_or(Instant::ZERO);
         self.events.extend(flows.events());
         self.events.sort_by(|a, b| (a.at, &a.text).cmp(&(b.at, &b.text)));
-        let mut kept: Vec<Event> = Vec::new();
-        for event in self.events.drain(..) {
-            let recent = kept.iter().rev().take_while(|k| event.at - k.at <= SAME);
-            let again = recent.into_iter().any(|k| k.text == event.text);
+        let mut kept: BTreeMap<String, Instant> = BTreeMap::new();
+        self.events.retain(|event| {
+            let again = kept.get(&event.text).is_some_and(|at| event.at - *at <= SAME);
             if !again {
-                kept.push(event);
+                kept.insert(event.text.clone(), event.at);
             }
-        }
-        self.events = kept;
+            !again
+        });
         self.gaps = gap::gaps(&flows, &self.events);
         self.sas = flows.sas(start);
         self.flows = flows.series(start, self.end.unwrap_or(start));

@@ -1,9 +1,14 @@
-//! Stories of captures made here: a simulated failover's segments, and nonsense.
+//! Stories of captures made here: a simulated failover's segments, the same mutated, and nonsense.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use proptest::prelude::*;
 
 use super::*;
+use crate::capture::{Encoder, Format, Interface};
 use crate::drive::simulated::{self, Options};
+use crate::report::explain::{document, text};
 use crate::scenario::{Changes, Scenario};
 
 #[test]
@@ -102,4 +107,94 @@ fn nonsense_is_no_story() {
     }
     let (events, said) = talk.end();
     assert!(events.is_empty() && said.is_empty() && flows.sas(Instant::ZERO).is_empty());
+}
+
+/// Captures to mutate: what a failover's routers said and a little of their traffic, by segment, and the beginning of each
+/// of the project's.
+fn captures() -> &'static [Vec<u8>] {
+    static CAPTURES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+    CAPTURES.get_or_init(|| {
+        let dir = std::env::temp_dir().join(format!("espalier-explained-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let few = [
+            "traffic.inside-to-remote.rate=1pps",
+            "traffic.remote-to-inside.rate=1pps",
+            "traffic.voice.rate=1pps",
+        ];
+        let set = few.map(str::to_owned).into();
+        let scenario = Scenario::load("hsrp-ipsec", &Changes { set, ..Changes::default() }).unwrap();
+        simulated::run(&scenario, Options { out: Some(&dir), ..Options::default() }).unwrap();
+        let mut all: Vec<Vec<u8>> =
+            ["outside", "inside"].map(|s| plain(&dir.join(format!("{s}.pcapng")))).into();
+        std::fs::remove_dir_all(dir).unwrap();
+        for name in ["bulk.pcap", "dns.pcap", "ping.pcap", "voice.pcap", "web.pcapng"] {
+            let mut bytes =
+                std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcaps").join(name)).unwrap();
+            bytes.truncate(20_000);
+            all.push(bytes);
+        }
+        all
+    })
+}
+
+/// A capture as a pcap, without comments.
+fn plain(path: &Path) -> Vec<u8> {
+    let (mut reader, mut packet) = (Reader::open(path).unwrap(), Packet::default());
+    let mut encoder = Encoder::new(Vec::new(), Format::PcapNanos, "").unwrap();
+    encoder.interface(&Interface { link: LinkType::ETHERNET, name: None }).unwrap();
+    while reader.read(&mut packet).unwrap() {
+        encoder.packet(0, packet.time, &[&packet.bytes], 0, "").unwrap();
+    }
+    encoder.finish().unwrap()
+}
+
+/// A story of any bytes holds together, prints, is no larger than its packets account for, and says where it breaks off.
+fn is_sound(bytes: Vec<u8>) -> Result<(), TestCaseError> {
+    let Ok(reader) = Reader::from_bytes(bytes) else { return Ok(()) };
+    let story = told(vec![("x".to_owned(), reader)]);
+    for gap in &story.gaps {
+        let (length, sum) = ((gap.to - gap.from).as_s(), gap.parts.iter().map(|p| p.s).sum::<f64>());
+        prop_assert!(gap.from <= gap.to && (sum - length).abs() <= 1e-6 + length * 1e-9, "{:?}", gap);
+    }
+    for cut in &story.cut {
+        prop_assert!(cut.starts_with("x: packet ") && cut.contains(" at byte "), "{}", cut);
+    }
+    prop_assert!(!text(&story).is_empty());
+    let json = serde_json::to_string(&document(&story)).unwrap();
+    // A direction is drawn with two numbers a bin, and may be of one packet.
+    prop_assert!(
+        (json.len() as u64) < 100_000 + story.packets * 16_384,
+        "{} bytes of {}",
+        json.len(),
+        story.packets
+    );
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn mutated_captures_are_sound(
+        which in any::<prop::sample::Index>(),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..60),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = which.get(captures()).clone();
+        for (at, byte) in flips {
+            *at.get_mut(&mut bytes) = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        is_sound(bytes)?;
+    }
+
+    #[test]
+    fn any_bytes_are_sound(head in 0..3_usize, bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        let whole = captures()[0][..24].to_vec();
+        // Nothing, a file's header, and a packet's after it, which promises an Ethernet frame of IPv4.
+        let packet = [[0; 8], [0, 2, 0, 0, 0, 2, 0, 0]].concat();
+        let frame = [&[0; 12][..], &[8, 0, 0x45]].concat();
+        let before = [Vec::new(), whole.clone(), [whole, packet, frame].concat()];
+        is_sound([&before[head][..], &bytes].concat())?;
+    }
 }
