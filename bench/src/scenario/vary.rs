@@ -39,9 +39,6 @@ impl FromStr for Vary {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = |why: &str| Err(format!("\"{text}\": {why}"));
-        if !text.contains('=') {
-            return wrong("PATH=VALUE is wanted, such as 'segment.outside.loss={0,0.01}'");
-        }
         let (mut pieces, mut rest) = (Vec::new(), text);
         while let Some((before, after)) = rest.split_once('{') {
             let Some((inside, behind)) = after.split_once('}') else { return wrong("a { has no }") };
@@ -53,6 +50,10 @@ impl FromStr for Vary {
             rest = behind;
         }
         pieces.push(Piece::Text(rest.to_owned()));
+        // In a brace it would be of one value alone.
+        if !pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if text.contains('='))) {
+            return wrong("PATH=VALUE is wanted, such as 'segment.outside.loss={0,0.01}'");
+        }
         if pieces.len() == 1 {
             return wrong("nothing in it varies: {1..3} or {a,b} is wanted (--set sets one value)");
         }
@@ -183,9 +184,18 @@ mod tests {
 
     #[test]
     fn what_does_not_vary_is_refused() {
-        for bad in
-            ["x", "a=1", "a={", "a={}", "a={1,,2}", "a={3..1}", "a={1..x}", "a={0..1e99}", "a={1..2..0}"]
-        {
+        for bad in [
+            "x",
+            "a=1",
+            "{a=1,b}",
+            "a={",
+            "a={}",
+            "a={1,,2}",
+            "a={3..1}",
+            "a={1..x}",
+            "a={0..1e99}",
+            "a={1..2..0}",
+        ] {
             assert!(bad.parse::<Vary>().is_err(), "{bad}");
         }
         let many: Vec<Vary> = (0..4).map(|_| "a={1..1000}".parse().unwrap()).collect();
@@ -204,7 +214,7 @@ mod tests {
             if let Ok(space) = text.parse().and_then(|vary| Space::new(vec![vary])) {
                 for point in [0, space.points - 1] {
                     prop_assert_eq!(space.values(point).len(), space.factors.len());
-                    prop_assert!(!space.settings(point)[0].is_empty());
+                    prop_assert!(space.settings(point)[0].contains('='));
                 }
             }
         }
