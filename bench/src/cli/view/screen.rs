@@ -181,3 +181,32 @@ fn key() -> Option<Key> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    const DIES: &str = "cli::view::screen::tests::dies_while_it_draws";
+
+    #[test]
+    #[ignore = "the other test runs it, in a pseudo-terminal"]
+    fn dies_while_it_draws() {
+        let _screen = begin().unwrap();
+        let _drawing = shown();
+        panic!("while it draws");
+    }
+
+    #[test]
+    fn a_panic_while_it_draws_gives_the_terminal_back_and_is_read_there() {
+        let program = std::env::current_exe().unwrap();
+        let line = format!("{} --exact {DIES} --ignored --nocapture; stty -a", program.display());
+        let done = Command::new("script").args(["-qec", &line, "/dev/null"]).output().unwrap();
+        let all = String::from_utf8_lossy(&done.stdout).into_owned();
+        let (_, rest) = all.split_once("\u{1b}[?1049h").unwrap_or_else(|| panic!("no other screen: {all}"));
+        let (_, after) = rest.split_once("\u{1b}[?1049l").unwrap_or_else(|| panic!("it stays: {all}"));
+        assert!(after.contains("\u{1b}[?25h") && after.contains("while it draws"), "{after}");
+        let settings: Vec<&str> = after.split([' ', ';', '\r', '\n']).collect();
+        assert!(["icanon", "echo", "isig"].iter().all(|s| settings.contains(s)), "{after}");
+    }
+}
