@@ -102,7 +102,7 @@ pub enum News {
 }
 
 /// What rings and cores show at a moment.
-pub type Gauges = Box<dyn FnMut(Instant) -> (Vec<Ring>, Vec<Core>) + Send>;
+pub type Readout = Box<dyn FnMut(Instant) -> (Vec<Ring>, Vec<Core>) + Send>;
 
 /// The end of a run that tells.
 pub struct Feed {
@@ -112,7 +112,7 @@ pub struct Feed {
     /// Whether anybody listens to what routers say.
     talk: bool,
     told: (usize, usize),
-    gauges: Option<Gauges>,
+    readout: Option<Readout>,
 }
 
 impl fmt::Debug for Feed {
@@ -140,12 +140,12 @@ impl Feed {
     /// A feed that counts every so often, and who listens to it. Without `talk` only tallies are told.
     pub fn new(every: Duration, talk: bool) -> (Self, Receiver<News>) {
         let (to, listener) = channel();
-        (Self { to, every, next: Instant::ZERO, talk, told: (0, 0), gauges: None }, listener)
+        (Self { to, every, next: Instant::ZERO, talk, told: (0, 0), readout: None }, listener)
     }
 
     /// Rings and cores are read there, whenever is counted.
-    pub fn read(&mut self, gauges: Gauges) {
-        self.gauges = Some(gauges);
+    pub fn read(&mut self, readout: Readout) {
+        self.readout = Some(readout);
     }
 
     /// For whoever tells what routers say from elsewhere than where is counted.
@@ -167,7 +167,7 @@ impl Feed {
     pub fn tally(&mut self, now: Instant, count: impl FnOnce() -> Vec<Count>) {
         if self.is_due(now) {
             self.next = now + self.every;
-            let (rings, cores) = self.gauges.as_mut().map(|read| read(now)).unwrap_or_default();
+            let (rings, cores) = self.readout.as_mut().map(|read| read(now)).unwrap_or_default();
             let _ = self.to.send(News::Tally(Tally { at: now, rings, cores, counts: count() }));
         }
     }

@@ -7,7 +7,7 @@ use crate::scenario::vary::{Space, Vary};
 
 /// A file of runs.
 #[derive(Debug, Clone)]
-pub struct Runs {
+pub struct RunsFile {
     /// What the sweep was asked for.
     pub plan: Plan,
     /// What that spans.
@@ -22,7 +22,7 @@ pub struct Runs {
 ///
 /// # Errors
 /// The first line that is none of such a file's, and why.
-pub fn read(name: &str, bytes: &[u8]) -> Result<Runs, Mistake> {
+pub fn read(name: &str, bytes: &[u8]) -> Result<RunsFile, Mistake> {
     let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
     let lines = bytes.get(..whole).unwrap_or_default().split(|b| *b == b'\n');
     let mut lines = lines.enumerate().filter(|(_, line)| !line.is_empty());
@@ -46,7 +46,7 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Runs, Mistake> {
         }
         runs.push(run);
     }
-    Ok(Runs { plan, space, runs, whole })
+    Ok(RunsFile { plan, space, runs, whole })
 }
 
 #[cfg(test)]

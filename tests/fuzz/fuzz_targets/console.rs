@@ -1,4 +1,4 @@
-//! The console of an attached router from any bytes, whole and in two pieces: the same orders, and lines of bounded length.
+//! The console of an attached router from any bytes, whole and in two pieces: the same requests, and lines of bounded length.
 #![no_main]
 
 use espalier::drive::host::console::Lines;

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::Failure;
 use crate::place::Place;
-use crate::report::runs::{self, Runs};
+use crate::report::runs::{self, RunsFile};
 use crate::report::sweep::{Plan, Run};
 
 /// An open file of runs.
@@ -32,7 +32,7 @@ fn failed(path: &Path) -> impl Fn(std::io::Error) -> Failure + '_ {
     move |e| Failure::Input(format!("{}: {e}", path.display()))
 }
 
-fn read(path: &Path) -> Result<Runs, Failure> {
+fn read(path: &Path) -> Result<RunsFile, Failure> {
     let bytes = std::fs::read(path).map_err(failed(path))?;
     runs::read(&path.display().to_string(), &bytes).map_err(|m| Failure::Input(m.to_string()))
 }
@@ -85,7 +85,7 @@ impl Book {
 pub(super) fn joined(files: &[PathBuf]) -> Result<(Plan, Vec<Run>), Failure> {
     let mut all: Option<(Plan, Vec<Run>)> = None;
     for path in files {
-        let Runs { plan, runs, .. } = read(path)?;
+        let RunsFile { plan, runs, .. } = read(path)?;
         match &mut all {
             None => all = Some((plan, runs)),
             Some((first, joined)) if *first == plan => joined.extend(runs),

@@ -9,7 +9,7 @@ use espalier_control::ios::{Exec, parse_exec};
 
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Order {
+pub enum Request {
     /// A `show` command, as typed and as understood.
     Show(String, Exec),
     /// Configuration lines.
@@ -26,7 +26,7 @@ pub enum Order {
     Wrong(String),
 }
 
-/// Lines on their way to becoming orders.
+/// Lines on their way to becoming requests.
 #[derive(Debug, Default)]
 pub struct Lines {
     unread: Vec<u8>,
@@ -50,7 +50,7 @@ impl Console {
     }
 
     /// Read what there is, once it is known that there is something; `None` at the end.
-    pub(super) fn read(&mut self) -> Option<Vec<Order>> {
+    pub(super) fn read(&mut self) -> Option<Vec<Request>> {
         let mut bytes = [0; 4096];
         match self.input.read(&mut bytes) {
             Ok(0) => None,
@@ -70,26 +70,26 @@ impl AsFd for Console {
 }
 
 impl Lines {
-    /// The orders of the lines that end in these bytes; what is left waits for its end.
-    pub fn take(&mut self, bytes: &[u8]) -> Vec<Order> {
+    /// The requests of the lines that end in these bytes; what is left waits for its end.
+    pub fn take(&mut self, bytes: &[u8]) -> Vec<Request> {
         self.unread.extend_from_slice(bytes);
-        let mut orders = Vec::new();
+        let mut requests = Vec::new();
         while let Some(end) = self.unread.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = self.unread.drain(..=end).collect();
-            orders.extend(self.line(String::from_utf8_lossy(&line).trim()));
+            requests.extend(self.line(String::from_utf8_lossy(&line).trim()));
         }
         if self.unread.len() > LINE_MAX {
             self.unread.clear();
-            orders.push(Order::Wrong("the line is too long".to_owned()));
+            requests.push(Request::Wrong("the line is too long".to_owned()));
         }
-        orders
+        requests
     }
 
-    fn line(&mut self, line: &str) -> Option<Order> {
+    fn line(&mut self, line: &str) -> Option<Request> {
         let words: Vec<&str> = line.split_whitespace().collect();
         if let Some(lines) = &mut self.configuration {
             if words == ["end"] {
-                return self.configuration.take().map(Order::Configure);
+                return self.configuration.take().map(Request::Configure);
             }
             lines.push_str(line);
             lines.push('\n');
@@ -97,22 +97,22 @@ impl Lines {
         }
         let begins = |word: &str, of: &str, least: usize| word.len() >= least && of.starts_with(word);
         match words.as_slice() {
-            [] => Some(Order::Prompt),
+            [] => Some(Request::Prompt),
             ["enable"] => None,
-            ["exit" | "logout"] => Some(Order::Exit),
-            ["power", "off"] => Some(Order::PowerOff),
+            ["exit" | "logout"] => Some(Request::Exit),
+            ["power", "off"] => Some(Request::PowerOff),
             [a, b] if begins(a, "configure", 4) && begins(b, "terminal", 1) => {
                 self.configuration = Some(String::new());
                 None
             }
             [a, b, c, ..] if begins(a, "clear", 2) && begins(b, "crypto", 2) => Some(match *c {
-                "sa" | "isakmp" | "session" => Order::ClearSa,
-                _ => Order::Wrong(format!("clear crypto {c}: sa, isakmp or session is wanted")),
+                "sa" | "isakmp" | "session" => Request::ClearSa,
+                _ => Request::Wrong(format!("clear crypto {c}: sa, isakmp or session is wanted")),
             }),
             _ => Some(match parse_exec(line) {
-                Ok(Exec::Debug { .. }) => Order::Wrong("debug lines are printed by --debug".to_owned()),
-                Ok(exec) => Order::Show(line.to_owned(), exec),
-                Err(diagnostic) => Order::Wrong(diagnostic.pretty()),
+                Ok(Exec::Debug { .. }) => Request::Wrong("debug lines are printed by --debug".to_owned()),
+                Ok(exec) => Request::Show(line.to_owned(), exec),
+                Err(diagnostic) => Request::Wrong(diagnostic.pretty()),
             }),
         }
     }
@@ -127,19 +127,22 @@ mod tests {
     fn lines_become_orders_however_they_are_cut() {
         let mut console = Lines::default();
         assert_eq!(console.take(b"sh sta"), []);
-        let orders = console
+        let requests = console
             .take(b"ndby\n\nconf t\r\n no ip route 1.0.0.0 255.0.0.0 2.0.0.1\nend\nclear crypto sa\nexit\n");
-        let show = Order::Show("sh standby".to_owned(), Exec::ShowStandby { brief: false });
-        let lines = Order::Configure("no ip route 1.0.0.0 255.0.0.0 2.0.0.1\n".to_owned());
-        assert_eq!(orders, [show, Order::Prompt, lines, Order::ClearSa, Order::Exit]);
+        let show = Request::Show("sh standby".to_owned(), Exec::ShowStandby { brief: false });
+        let lines = Request::Configure("no ip route 1.0.0.0 255.0.0.0 2.0.0.1\n".to_owned());
+        assert_eq!(requests, [show, Request::Prompt, lines, Request::ClearSa, Request::Exit]);
     }
 
     #[test]
     fn what_is_no_command_is_said() {
         let mut console = Lines::default();
-        let orders = console.take(b"show banana\nclear crypto banana\ndebug standby\n");
-        assert!(orders.iter().all(|o| matches!(o, Order::Wrong(_))) && orders.len() == 3, "{orders:?}");
-        assert!(matches!(console.take(&[b'x'; LINE_MAX + 1])[..], [Order::Wrong(_)]));
+        let requests = console.take(b"show banana\nclear crypto banana\ndebug standby\n");
+        assert!(
+            requests.iter().all(|o| matches!(o, Request::Wrong(_))) && requests.len() == 3,
+            "{requests:?}"
+        );
+        assert!(matches!(console.take(&[b'x'; LINE_MAX + 1])[..], [Request::Wrong(_)]));
     }
 
     proptest! {
@@ -148,7 +151,7 @@ mod tests {
             pieces in proptest::collection::vec("(conf t|end|exit|show [a-z ]{0,20}|clear crypto sa|\\PC{0,40}|\n){0,6}", 1..4),
         ) {
             let (mut lines, mut whole) = (Lines::default(), Lines::default());
-            let cut: Vec<Order> = pieces.iter().flat_map(|piece| lines.take(piece.as_bytes())).collect();
+            let cut: Vec<Request> = pieces.iter().flat_map(|piece| lines.take(piece.as_bytes())).collect();
             prop_assert_eq!(cut, whole.take(pieces.concat().as_bytes()));
         }
     }

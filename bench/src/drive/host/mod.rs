@@ -45,7 +45,7 @@ use crate::live::Feed;
 use crate::measure::recording::Shown;
 use crate::wireshark::IkeKey;
 use crate::world::node;
-use console::{Console, Order};
+use console::{Console, Request};
 pub use device::{Kind, NoPlace, Place};
 use gateway::{Dataplane, Gateway};
 use mailbox::Mailbox;
@@ -418,19 +418,19 @@ impl Run<'_> {
 
     /// Do what the console says.
     fn obey(&mut self, now: Instant) -> Option<Ended> {
-        let Some(orders) = self.console.as_mut()?.read() else {
+        let Some(requests) = self.console.as_mut()?.read() else {
             self.console = None;
             return None;
         };
-        for order in orders {
-            match order {
-                Order::Show(command, exec) => self.gateway.show(now, &command, &exec),
-                Order::Configure(lines) => self.gateway.configure(now, lines),
-                Order::ClearSa => self.gateway.clear_sa(now),
-                Order::Prompt => self.gateway.prompt(),
-                Order::Wrong(why) => self.gateway.refuse(why),
-                Order::Exit => return Some(Ended::Console),
-                Order::PowerOff => return Some(Ended::PowerOff),
+        for request in requests {
+            match request {
+                Request::Show(command, exec) => self.gateway.show(now, &command, &exec),
+                Request::Configure(lines) => self.gateway.configure(now, lines),
+                Request::ClearSa => self.gateway.clear_sa(now),
+                Request::Prompt => self.gateway.prompt(),
+                Request::Wrong(why) => self.gateway.refuse(why),
+                Request::Exit => return Some(Ended::Console),
+                Request::PowerOff => return Some(Ended::PowerOff),
             }
         }
         None

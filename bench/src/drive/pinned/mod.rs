@@ -92,7 +92,7 @@ pub fn core() -> Option<usize> {
 }
 
 /// What whoever looks on sees of rings and cores.
-fn told(gauges: Arc<Gauges>) -> live::Gauges {
+fn told(gauges: Arc<Gauges>) -> live::Readout {
     let (mut last, mut before) = (Instant::ZERO, gauges.snapshot());
     Box::new(move |now| {
         let status = gauges.snapshot();
