@@ -10,7 +10,7 @@ use crate::Scratch;
 use crate::namespaces::Space;
 
 /// A console that says nothing this long after a question is dead.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running router.
 pub struct Attached {
@@ -120,6 +120,12 @@ impl Attached {
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Have it do nothing any more, or go on.
+    pub fn freeze(&self, frozen: bool) {
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let _ = Command::new("kill").args([signal, &self.child.id().to_string()]).output();
     }
 
     /// Cut its power: no word of farewell.

@@ -61,10 +61,10 @@ impl Charon {
         let socket = self.scratch.path("vici");
         let _ = std::fs::remove_file(&socket);
         self.daemon = Some(Daemon::start(&mut command));
-        assert!(within(15, || socket.exists()), "charon did not start: {}", self.log());
+        assert!(within(30, || socket.exists()), "charon did not start: {}", self.log());
         let file = self.scratch.path("swanctl.conf").display().to_string();
         let loaded =
-            within(5, || self.swanctl(&["--load-all", "--file", &file]).contains("loaded connection"));
+            within(30, || self.swanctl(&["--load-all", "--file", &file]).contains("loaded connection"));
         assert!(loaded, "{}", self.log());
     }
 

@@ -47,7 +47,7 @@ impl Frr {
             command.args(["-i", &path(&format!("{name}.pid")), "--vty_socket", &path("")]);
             daemons.push(Daemon::start(&mut command));
             let socket = self.scratch.path(&format!("{name}.vty"));
-            assert!(within(10, || socket.exists()), "{name} did not start: {}", self.log());
+            assert!(within(30, || socket.exists()), "{name} did not start: {}", self.log());
         }
         self.daemons = daemons;
     }

@@ -6,6 +6,7 @@ pub mod charon;
 pub mod conformance;
 pub mod frr;
 pub mod hsrp_lan;
+pub mod ike_opened;
 pub mod ike_wire;
 pub mod mutate;
 pub mod namespaces;

@@ -98,12 +98,12 @@ impl Pluto {
         );
         self.daemon = Some(Daemon::start(&mut self.shell(&words)));
         let socket = self.scratch.path("run/pluto/pluto.ctl");
-        assert!(within(15, || socket.exists()), "pluto did not start: {}", self.log());
+        assert!(within(30, || socket.exists()), "pluto did not start: {}", self.log());
         let words = format!(
             "/usr/libexec/ipsec/addconn --config {} --ctlsocket /run/pluto/pluto.ctl t",
             self.path("conf")
         );
-        let added = within(10, || {
+        let added = within(30, || {
             let _ = self.shell(&words).output();
             self.whack("--listen");
             self.log().contains("added IKEv1 connection") && self.log().contains("172.16.172.69:500")

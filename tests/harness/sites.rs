@@ -6,9 +6,11 @@ use serde_json::Value;
 use crate::Scratch;
 use crate::attached::{Attached, Ended};
 use crate::charon::{Charon, Connection};
+use crate::ike_opened::ike_opened;
 use crate::namespaces::{Daemon, Net, Space, within};
 
 const IMPAIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/impair.py");
+const PINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/pings.py");
 const PYTHON: &str = "/usr/bin/python3";
 
 /// What the two agree on, in both languages.
@@ -82,8 +84,6 @@ pub struct Sites {
 /// An IKE message that came to the bad wire.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
-    /// Seconds.
-    pub at: f64,
     /// It came from our gateway.
     pub ours: bool,
     /// Its number among those of main and quick mode, from 1 on; 0: it is of another exchange.
@@ -102,7 +102,6 @@ impl Seen {
     fn read(value: &Value) -> Option<Self> {
         let text = |name: &str| value[name].as_str().map(str::to_owned);
         Some(Self {
-            at: value["t"].as_f64()?,
             ours: value["from"] == "A",
             number: value["n"].as_u64()?,
             copy: value["copy"].as_u64()?,
@@ -181,7 +180,7 @@ impl Sites {
                 let mut script = middle.command(PYTHON);
                 script.args([IMPAIR, "wa", "wb"]).arg(scratch.path("wire")).arg(rule);
                 wire = Some(Daemon::start(&mut script));
-                assert!(within(10, || scratch.path("wire").exists()), "the bad wire does not run");
+                assert!(within(30, || scratch.path("wire").exists()), "the bad wire does not run");
             }
         }
         net.wire((&us, "ins"), (&inside, "e0"));
@@ -228,20 +227,18 @@ impl Sites {
 
     /// Packets that must all be answered, ten a second.
     pub fn pings(&self, count: u32) {
-        let said = self.inside.command("ping");
-        let mut said = said;
         let done =
-            said.args(["-q", "-i", "0.1", "-W", "1", "-c", &count.to_string(), "20.1.1.1"]).output().unwrap();
-        let text = String::from_utf8_lossy(&done.stdout).into_owned();
-        assert!(text.contains(" 0% packet loss"), "{text}\n{}", self.theirs.log());
+            self.inside.command(PYTHON).args([PINGS, "20.1.1.1", &count.to_string()]).output().unwrap();
+        let text = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success(), "{text}\n{}", self.theirs.log());
     }
 
     /// Traffic from inside brings the tunnel up, and it carries both ways.
     pub fn tunnel(&mut self) {
-        let up = within(15, || self.ping_out());
+        let up = within(30, || self.ping_out());
         let shown = self.ours().ask("show crypto isakmp sa");
         assert!(up, "no tunnel:\n{shown}\n{}", self.theirs.log());
-        assert!(within(2, || self.ping_in()), "not from there:\n{}", self.theirs.log());
+        assert!(within(30, || self.ping_in()), "not from there:\n{}", self.theirs.log());
     }
 
     /// Our gateway has no IPsec SA.
@@ -256,19 +253,16 @@ impl Sites {
     }
 }
 
-/// Nothing that we sent or heard is malformed (but what tshark takes a transfer's bytes for, and IKE messages that came
-/// again, of which it takes the wrong IV), and with our keys tshark opens and believes all of it.
+/// Nothing that we sent or heard is malformed (but what tshark takes a transfer's bytes for), and with our keys tshark opens
+/// and believes all of it.
 pub fn judged(ended: &Ended) {
     let wrong = "(_ws.malformed && !tcp && !isakmp) || ip.checksum.status == \"Bad\"";
     assert_eq!(ended.count("out", wrong), 0);
-    assert_eq!(ended.count("out", "_ws.malformed && isakmp.flag_e == 0"), 0);
     assert_eq!(ended.count("out", "esp.icv_bad == 1"), 0);
     let (sealed, opened) =
         (ended.count("out", "esp"), ended.count("out", "esp && (icmp || tcp || udp.port == 7)"));
     assert!(sealed > 0 && sealed == opened, "{opened} of {sealed} ESP packets opened");
-    let hidden = ended.count("out", "isakmp.flag_e == 1");
-    let read = ended.count("out", "isakmp.flag_e == 1 && (isakmp.hash || isakmp.id.data)");
-    assert!(hidden > 0 && hidden == read, "{read} of {hidden} IKE messages opened");
+    ike_opened(ended, "out");
     assert_eq!(
         ended.count(
             "ins",

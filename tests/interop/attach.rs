@@ -5,46 +5,39 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output, Stdio};
 
 use espalier_tests::attached::frames;
-use espalier_tests::namespaces::{Net, Space, no_namespaces};
-use espalier_tests::{Scratch, charon, frr, missing, peers_are_required};
-use libtest_mimic::{Arguments, Trial};
+use espalier_tests::namespaces::{Net, Space, no_namespaces, within};
+use espalier_tests::{Scratch, charon, frr, missing};
+use libtest_mimic::Trial;
 use serde_json::Value;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_espalier-tested");
+use crate::{PROGRAM, case};
+
 const SCENARIO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/seconds/scenario.toml");
+
+const SIGTERM: u32 = 15;
 
 const CONFIG: &str = "hostname R1\n\
     interface FastEthernet0/0\n ip address 10.1.1.1 255.255.255.0\n\
     interface FastEthernet0/1\n ip address 10.1.2.1 255.255.255.0\n\
     interface Loopback0\n ip address 1.1.1.1 255.255.255.255\nend\n";
 
-fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = arguments.test_threads.or(Some(6));
-    let trial = |name: &str, absent: Option<String>, test: fn()| {
-        let why = absent.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
-        let run = move || {
-            test();
-            Ok(())
-        };
-        Trial::test(format!("{name}{why}"), run).with_ignored_flag(absent.is_some() && !peers_are_required())
-    };
+pub(super) fn cases() -> Vec<Trial> {
     let all = || no_namespaces().or_else(frr::missing).or_else(charon::missing);
     let stack = || all().or_else(|| missing(&["keepalived", "--version"]));
-    let trials = vec![
-        trial("what cannot be attached is refused in one line", no_namespaces(), refusals),
-        trial("without rights it says so", no_namespaces(), no_rights),
-        trial("it runs for a time and reports; SIGINT ends it in order", no_namespaces(), ends),
-        trial("checksums and segments that a kernel leaves open", no_namespaces(), offloads),
-        trial("the reference network with FRR and strongSwan, as predicted", all(), network),
-        trial(
+    let case = |name: &str, absent: Option<String>, test: fn()| case("attach", name, absent.as_ref(), test);
+    vec![
+        case("the reference network with FRR and strongSwan, as predicted", all(), network),
+        case(
             "the same network and traffic with keepalived, strongSwan and FRR as its gateways",
             stack(),
             others,
         ),
-        trial("--keys and --gateways are for --drive host alone", None, host_alone),
-    ];
-    libtest_mimic::run(&arguments, trials).exit();
+        case("what cannot be attached is refused in one line", no_namespaces(), refusals),
+        case("without rights it says so", no_namespaces(), no_rights),
+        case("it runs for a time and reports; SIGINT ends it in order", no_namespaces(), ends),
+        case("checksums and segments that a kernel leaves open", no_namespaces(), offloads),
+        case("--keys and --gateways are for --drive host alone", None, host_alone),
+    ]
 }
 
 /// A namespace with a wire from e0 to e1, and the configuration's file.
@@ -126,7 +119,7 @@ fn ends() {
         (Some("espalier.attach/1"), Some("time"))
     );
     let seconds = report["duration_s"].as_f64().unwrap();
-    assert!((2.0..3.0).contains(&seconds), "{seconds}");
+    assert!(seconds >= 2.0, "{seconds}");
     assert!(report["shows"][0]["text"].as_str().unwrap().contains("FastEthernet0/0"));
     let up = |e: &Value| e["source"] == "link" && e["text"].as_str().unwrap().contains("FastEthernet0/0");
     assert!(report["events"].as_array().unwrap().iter().any(up), "{report:#}");
@@ -139,13 +132,20 @@ fn ends() {
         let mut command = us.command(PROGRAM);
         command.args(["attach", &file, "--bind", "FastEthernet0/0=e0", "--json"]);
         let child = command.stdout(Stdio::piped()).spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_secs(1));
+        assert!(within(30, || catches(child.id(), SIGTERM)), "it does not listen to signals");
         let _ = Command::new("kill").args([signal, &child.id().to_string()]).output();
         let done = child.wait_with_output().unwrap();
         assert_eq!(done.status.code(), Some(code));
         let report: Value = serde_json::from_slice(&done.stdout).unwrap();
         assert_eq!(report["ended"], ended);
     }
+}
+
+/// Whether a process has a handler for a signal.
+fn catches(id: u32, signal: u32) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let mask = text.lines().find_map(|l| l.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() >> (signal - 1) & 1 == 1
 }
 
 /// A kernel's TCP to another host through the router: on a veth its frames come with open checksums, and several
@@ -165,8 +165,8 @@ fn offloads() {
                  while True:\n d=c.recv(65536)\n if not d: break\n n+=len(d)\nprint(n)";
     let mut server = b.command("python3");
     let server = server.args(["-c", serve]).stdout(Stdio::piped()).spawn().unwrap();
-    assert!(espalier_tests::namespaces::within(5, || b.run("ss -ltn").contains(":7777")));
-    let send = "import socket\ns=socket.create_connection(('10.1.2.9',7777),5)\ns.sendall(bytes(8<<20))";
+    assert!(within(30, || b.run("ss -ltn").contains(":7777")));
+    let send = "import socket\ns=socket.create_connection(('10.1.2.9',7777),60)\ns.sendall(bytes(8<<20))";
     let sent = a.command("python3").args(["-c", send]).output().unwrap();
     assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
     let got = server.wait_with_output().unwrap();

@@ -1,7 +1,7 @@
 //! A hostile neighbour: a hundred thousand mutated real messages of every protocol, with its peers' own addresses, while
 //! an adjacency, a tunnel and a group stand. They go on standing; the nonsense is counted, and memory stays flat.
 
-use espalier_tests::attached::Attached;
+use espalier_tests::attached::{Attached, Ended};
 use espalier_tests::charon::{self, Charon, Connection};
 use espalier_tests::frr::{self, Frr};
 use espalier_tests::mutate::{KINDS, Seeds};
@@ -15,8 +15,6 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/flood.py");
 const PYTHON: &str = "/usr/bin/python3";
 /// Of each kind of message.
 const COUNT: usize = 100_000;
-/// Frames a second.
-const PACE: &str = "30000";
 
 const OURS: &str = "hostname ours\n\
     crypto isakmp policy 1\n encr aes\n hash sha\n authentication pre-share\n group 2\n\
@@ -80,19 +78,25 @@ fn flood() {
     let zebra = Frr::start(&frr, THEIRS);
     let mut ours = Attached::start(PROGRAM, &us, OURS, &["FastEthernet0/0=e0"], &["--profile", "ios-15"]);
     let full = |ours: &mut Attached| ours.ask("show ip ospf neighbor").contains("FULL");
-    assert!(within(20, || full(&mut ours)), "{}", zebra.log());
-    assert!(within(15, || ours.ask("show standby").contains("State is Active")));
+    assert!(within(30, || full(&mut ours)), "{}", zebra.log());
+    assert!(within(30, || ours.ask("show standby").contains("State is Active")));
     assert!(strong.initiate(), "{}", strong.log());
     let ping = || charon.succeeds("ping -c 1 -W 2 -I 20.1.1.1 1.1.1.1");
-    assert!(within(5, ping));
+    assert!(within(30, ping));
     tcpdump.terminate();
     let frames = scratch.file("frames", frames(&capture, mac(&stranger)));
     let before = memory(ours.id());
-    let done = stranger.command(PYTHON).args([SCRIPT, "e0"]).arg(frames).arg(PACE).output().unwrap();
+    let done = stranger
+        .command(PYTHON)
+        .args([SCRIPT, "e0"])
+        .arg(frames)
+        .args(["10.1.1.77", "10.1.1.1"])
+        .output()
+        .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert!(full(&mut ours), "{}", ours.ask("show ip ospf neighbor"));
     assert!(!ours.said("from FULL to"), "the adjacency was lost: {:#?}", ours.log().len());
-    assert!(within(3, ping), "the tunnel is gone: {}", ours.ask("show crypto ipsec sa"));
+    assert!(within(30, ping), "the tunnel is gone: {}", ours.ask("show crypto ipsec sa"));
     assert_eq!(strong.sas(), (1, 1), "{}", strong.log());
     let established = ours.ask("show crypto isakmp sa").matches("QM_IDLE").count();
     assert_eq!(established, 1, "{}", ours.ask("show crypto isakmp sa"));
@@ -100,18 +104,19 @@ fn flood() {
     // and then it is its sender whom the group holds for active.
     let standby = |ours: &mut Attached| ours.ask("show standby");
     let settled = |text: &str| text.contains("State is Active") || text.contains("Active router is 10.1.1.3");
-    assert!(within(15, || settled(&standby(&mut ours))), "{}", standby(&mut ours));
+    assert!(within(30, || settled(&standby(&mut ours))), "{}", standby(&mut ours));
     let after = memory(ours.id());
     assert!(after < before + 32_768, "{before} kB of memory before, {after} kB after");
-    let ended = ours.end();
-    let wrong: u64 =
-        ended.report["dropped"].as_object().unwrap().values().filter_map(serde_json::Value::as_u64).sum();
-    // Most of it is nonsense to whoever it is for; what its socket had no room for is counted, too.
-    let all = (COUNT * KINDS.len()) as u64;
+    looked_at(&ours.end());
+}
+
+/// All of it was looked at, and most of it is nonsense to whoever it is for.
+fn looked_at(ended: &Ended) {
+    let (all, dropped) = ((COUNT * KINDS.len()) as u64, &ended.report["dropped"]);
+    let wrong: u64 = dropped.as_object().unwrap().values().filter_map(serde_json::Value::as_u64).sum();
     let taken = ended.report["interfaces"][0]["in_packets"].as_u64().unwrap();
-    assert!(wrong > all / 4, "{wrong} of {all}: {}", ended.report["dropped"]);
-    assert!(taken + ended.lost("queue-full") >= all, "{taken} of {all}: {}", ended.report["dropped"]);
-    assert!(taken > all / 2, "only {taken} of {all} were looked at: {}", ended.report["dropped"]);
+    assert!(taken >= all && ended.lost("queue-full") == 0, "{taken} of {all}: {dropped}");
+    assert!(wrong > all / 4, "{wrong} of {all}: {dropped}");
 }
 
 /// Mutations of what was captured, all kinds in turn, as the sender reads them.

@@ -4,35 +4,24 @@
 use std::process::Stdio;
 
 use espalier_tests::charon::{self, Connection};
+use espalier_tests::missing;
 use espalier_tests::namespaces::{no_namespaces, within};
-use espalier_tests::peers_are_required;
 use espalier_tests::sites::{AES, SUITES, Sites, Suite, connection, judged};
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Trial;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_espalier-tested");
+use crate::{PROGRAM, case};
 
-fn main() {
-    let mut arguments = Arguments::from_args();
-    // They wait for timers most of the time.
-    arguments.test_threads = arguments.test_threads.or(Some(6));
-    let tshark = || espalier_tests::missing(&["tshark", "--version"]);
+pub(super) fn cases() -> Vec<Trial> {
+    let tshark = || missing(&["tshark", "--version"]);
     let absent = charon::missing().or_else(no_namespaces).or_else(tshark);
-    let why = absent.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
-    let ignored = absent.is_some() && !peers_are_required();
-    let trial = |name: &str, test: Box<dyn FnOnce() + Send>| {
-        let run = move || {
-            test();
-            Ok(())
-        };
-        Trial::test(format!("{name}{why}"), run).with_ignored_flag(ignored)
-    };
+    let case = |name: &str, test: Box<dyn FnOnce() + Send>| case("ike", name, absent.as_ref(), test);
     // The longest first.
-    let mut trials = vec![trial("our rekey of phase 1 loses nothing", Box::new(our_rekey))];
+    let mut cases = vec![case("our rekey of phase 1 loses nothing", Box::new(our_rekey))];
     for suite in SUITES {
-        trials.push(trial(&format!("we begin, {}", suite.name), Box::new(move || we_begin(suite))));
-        trials.push(trial(&format!("they begin, {}", suite.name), Box::new(move || they_begin(suite))));
+        cases.push(case(&format!("we begin, {}", suite.name), Box::new(move || we_begin(suite))));
+        cases.push(case(&format!("they begin, {}", suite.name), Box::new(move || they_begin(suite))));
     }
-    let cases: [(&str, fn()); 10] = [
+    let more: [(&str, fn()); 10] = [
         ("their rekeys of both phases lose nothing", their_rekeys),
         ("a transfer through the tunnel, and our rekey by volume", transfer),
         ("they fall silent: our periodic keepalives", || they_fall_silent("periodic")),
@@ -44,8 +33,8 @@ fn main() {
         ("another key", another_key),
         ("no common proposal", no_common_proposal),
     ];
-    trials.extend(cases.map(|(name, test)| trial(name, Box::new(test))));
-    libtest_mimic::run(&arguments, trials).exit();
+    cases.extend(more.map(|(name, test)| case(name, Box::new(test))));
+    cases
 }
 
 fn we_begin(suite: Suite) {
@@ -64,7 +53,7 @@ fn we_begin(suite: Suite) {
 fn they_begin(suite: Suite) {
     let mut sites = Sites::new(PROGRAM, &suite, &connection(&suite), "");
     assert!(sites.theirs.initiate(), "{}", sites.theirs.log());
-    assert!(within(3, || sites.ping_in()), "{}", sites.theirs.log());
+    assert!(within(30, || sites.ping_in()), "{}", sites.theirs.log());
     sites.pings(10);
     assert_eq!(sites.theirs.sas(), (1, 1), "{}", sites.theirs.log());
     let ended = sites.end();
@@ -81,7 +70,7 @@ fn their_rekeys() {
     };
     let mut sites = Sites::new(PROGRAM, &AES, &often, "");
     assert!(sites.theirs.initiate(), "{}", sites.theirs.log());
-    assert!(within(3, || sites.ping_out()));
+    assert!(within(30, || sites.ping_out()));
     sites.pings(120);
     let log = sites.theirs.log();
     let pairs = log.matches("CHILD_SA c{").filter(|_| true).count();
@@ -122,17 +111,17 @@ fn transfer() {
     let receive = "import socket,hashlib\ns=socket.create_server(('20.1.1.1',7777))\nc,_=s.accept()\nh=hashlib.sha256()\n\
                    while True:\n d=c.recv(65536)\n if not d: break\n h.update(d)\nprint(h.hexdigest())";
     let send = "import socket,hashlib\nd=bytes(i*i%251 for i in range(4194304))\n\
-                s=socket.create_connection(('20.1.1.1',7777),5)\ns.settimeout(20)\ns.sendall(d)\ns.close()\n\
+                s=socket.create_connection(('20.1.1.1',7777),60)\ns.settimeout(120)\ns.sendall(d)\ns.close()\n\
                 print(hashlib.sha256(d).hexdigest())";
     let receiver =
         sites.them.command("/usr/bin/python3").args(["-c", receive]).stdout(Stdio::piped()).spawn().unwrap();
-    assert!(within(5, || sites.them.run("ss -ltn").contains(":7777")));
+    assert!(within(30, || sites.them.run("ss -ltn").contains(":7777")));
     let sent = sites.inside.command("/usr/bin/python3").args(["-c", send]).output().unwrap();
     let got = receiver.wait_with_output().unwrap();
     assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stderr));
     assert_eq!(got.stdout, sent.stdout, "another file arrived");
     // 4 MiB are more than 2560 KiB: new SAs, and the packets between did not suffer.
-    assert!(within(5, || sites.ours().said("%") || sites.theirs.sas().1 >= 1));
+    assert!(within(30, || sites.ours().said("%") || sites.theirs.sas().1 >= 1));
     let made =
         sites.theirs.log().lines().filter(|l| l.contains("CHILD_SA c{") && l.contains("established")).count();
     assert!(made >= 2, "{made} pairs of SAs\n{}", sites.theirs.log());
@@ -147,13 +136,17 @@ fn they_fall_silent(mode: &str) {
     let mut sites =
         Sites::new(PROGRAM, &AES, &connection(&AES), &format!("crypto isakmp keepalive 10 2 {mode}"));
     sites.tunnel();
-    std::thread::sleep(std::time::Duration::from_secs(11));
-    let asked = |sites: &mut Sites| sites.ours().log().iter().filter(|l| l.contains("ITS_ALIVE")).count();
-    assert_eq!(asked(&mut sites) > 0, mode == "periodic", "answers while there was no traffic");
+    // While there is no traffic, only periodic ones are asked, and answered.
+    if mode == "periodic" {
+        assert!(within(30, || sites.ours().said("ITS_ALIVE")));
+    } else {
+        std::thread::sleep(std::time::Duration::from_secs(11));
+        assert!(!sites.ours().said("ITS_ALIVE"));
+    }
     sites.theirs.freeze(true);
     // Periodic: a question within 10 s, then four more 2 s apart. On demand: traffic that nothing answers is asked
     // about after 10 s at the earliest.
-    let gone = within(35, || {
+    let gone = within(90, || {
         sites.ping_out();
         sites.ours().said("not responding")
     });
@@ -164,16 +157,16 @@ fn they_fall_silent(mode: &str) {
 
 fn we_fall_silent() {
     let watchful = Connection {
-        more: "dpd_delay = 1s\n dpd_timeout = 4s",
+        more: "dpd_delay = 1s\n dpd_timeout = 8s",
         child: "dpd_action = clear",
         ..connection(&AES)
     };
     let mut sites = Sites::new(PROGRAM, &AES, &watchful, "");
     sites.tunnel();
-    std::thread::sleep(std::time::Duration::from_secs(6));
+    std::thread::sleep(std::time::Duration::from_secs(10));
     assert_eq!(sites.theirs.sas(), (1, 1), "our answers were not heard: {}", sites.theirs.log());
     sites.ours.take().unwrap().kill();
-    assert!(within(10, || sites.theirs.sas() == (0, 0)), "{}", sites.theirs.log());
+    assert!(within(30, || sites.theirs.sas() == (0, 0)), "{}", sites.theirs.log());
     // Back, killed and back once more before they notice: INITIAL-CONTACT takes the old SAs away at once.
     sites.start();
     sites.tunnel();
@@ -197,13 +190,14 @@ fn deletes() {
     let mut sites = Sites::new(PROGRAM, &AES, &connection(&AES), "");
     sites.tunnel();
     sites.theirs.swanctl(&["--terminate", "--child", "c"]);
-    assert!(within(2, || sites.we_have_nothing()), "{}", sites.ours().ask("show crypto ipsec sa"));
-    assert!(within(5, || sites.ping_out()));
+    assert!(within(30, || sites.we_have_nothing()), "{}", sites.ours().ask("show crypto ipsec sa"));
+    assert!(within(30, || sites.ping_out()));
     sites.theirs.swanctl(&["--terminate", "--ike", "t"]);
-    assert!(within(2, || !sites.ours().ask("show crypto isakmp sa").contains("QM_IDLE")));
+    assert!(within(30, || !sites.ours().ask("show crypto isakmp sa").contains("QM_IDLE")));
+    assert!(!sites.ours().said("not responding"), "keepalives noticed it, not their DELETE");
     sites.tunnel();
     sites.ours().clear_sa();
-    assert!(within(2, || sites.theirs.sas() == (0, 0)), "{}", sites.theirs.log());
+    assert!(within(30, || sites.theirs.sas() == (0, 0)), "{}", sites.theirs.log());
     sites.tunnel();
     judged(&sites.end());
 }
@@ -212,7 +206,7 @@ fn we_leave() {
     let mut sites = Sites::new(PROGRAM, &AES, &connection(&AES), "");
     sites.tunnel();
     sites.end();
-    assert!(within(2, || sites.theirs.sas() == (0, 0)), "{}", sites.theirs.log());
+    assert!(within(30, || sites.theirs.sas() == (0, 0)), "{}", sites.theirs.log());
 }
 
 fn another_key() {

@@ -72,7 +72,7 @@ def judge(side, frame, message):
     elif "held" in entry:
         fate, delays = "passed", [0.0]
         waiting.append((time.monotonic() + 0.01, side, entry.pop("held")))
-    print(json.dumps({"t": time.monotonic(), "from": side, "n": number, "copy": entry["copies"], "fate": fate,
+    print(json.dumps({"from": side, "n": number, "copy": entry["copies"], "fate": fate,
                       "exchange": exchange, "initiator": message[:8].hex(), "id": message[20:24].hex()}),
           file=log, flush=True)
     return delays

@@ -2,12 +2,13 @@
 //! ends at a kernel without ESP, so nothing more can be asked of it here.
 
 use espalier_tests::attached::{Attached, Ended};
+use espalier_tests::ike_opened::ike_opened;
+use espalier_tests::missing;
 use espalier_tests::namespaces::{Net, no_namespaces, within};
-use espalier_tests::peers_are_required;
 use espalier_tests::pluto::{self, Pluto};
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Trial;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_espalier-tested");
+use crate::{PROGRAM, case};
 
 /// A proposal in both languages.
 #[derive(Clone, Copy)]
@@ -22,31 +23,20 @@ const SUITES: [Suite; 2] = [
     Suite { theirs: "aes256-sha2_256;modp2048", ours: " encr aes 256\n hash sha256\n group 14\n" },
 ];
 
-fn main() {
-    let mut arguments = Arguments::from_args();
-    // They wait for timers most of the time.
-    arguments.test_threads = arguments.test_threads.or(Some(6));
-    let tshark = || espalier_tests::missing(&["tshark", "--version"]);
+pub(super) fn cases() -> Vec<Trial> {
+    let tshark = || missing(&["tshark", "--version"]);
     let absent = no_namespaces().or_else(pluto::missing).or_else(tshark);
-    let why = absent.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
-    let ignored = absent.is_some() && !peers_are_required();
-    let trial = |name: String, test: Box<dyn FnOnce() + Send>| {
-        let run = move || {
-            test();
-            Ok(())
-        };
-        Trial::test(format!("{name}{why}"), run).with_ignored_flag(ignored)
-    };
-    let mut trials = vec![
-        trial("our keepalives are answered, and their silence is noticed".to_owned(), Box::new(keepalives)),
-        trial("another key".to_owned(), Box::new(another_key)),
+    let case = |name: &str, test: Box<dyn FnOnce() + Send>| case("libreswan", name, absent.as_ref(), test);
+    let mut cases = vec![
+        case("our keepalives are answered, and their silence is noticed", Box::new(keepalives)),
+        case("another key", Box::new(another_key)),
     ];
     for suite in SUITES {
         let name = suite.theirs.replace(';', "-");
-        trials.push(trial(format!("they begin, and delete, {name}"), Box::new(move || they_begin(suite))));
-        trials.push(trial(format!("we begin, and delete, {name}"), Box::new(move || we_begin(suite))));
+        cases.push(case(&format!("they begin, and delete, {name}"), Box::new(move || they_begin(suite))));
+        cases.push(case(&format!("we begin, and delete, {name}"), Box::new(move || we_begin(suite))));
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    cases
 }
 
 struct Pair {
@@ -102,10 +92,8 @@ impl Pair {
     /// All that we said and heard is well formed, and tshark reads it with our key.
     fn end(mut self) -> Ended {
         let ended = self.ours.take().unwrap().end();
-        assert_eq!(ended.count("out", "_ws.malformed || udp.checksum.status == \"Bad\""), 0);
-        let hidden = ended.count("out", "isakmp.flag_e == 1");
-        let read = ended.count("out", "isakmp.flag_e == 1 && (isakmp.hash || isakmp.id.data)");
-        assert!(hidden > 0 && hidden == read, "{read} of {hidden} IKE messages opened");
+        assert_eq!(ended.count("out", "(_ws.malformed && !isakmp) || udp.checksum.status == \"Bad\""), 0);
+        ike_opened(&ended, "out");
         ended
     }
 }
@@ -119,10 +107,10 @@ fn begun(ended: &Ended, address: &str) -> usize {
 fn they_begin(suite: Suite) {
     let mut pair = pair(suite, "cisco123");
     pair.theirs.whack("--name t --initiate --asynchronous");
-    assert!(within(10, || pair.stands()), "{}", pair.log());
+    assert!(within(30, || pair.stands()), "{}", pair.log());
     pair.theirs.whack("--name t --terminate");
-    let gone = within(5, || !pair.ours().ask("show crypto isakmp sa").contains("QM_IDLE"));
-    assert!(gone, "their DELETE: {}", pair.log());
+    let gone = within(30, || !pair.ours().ask("show crypto isakmp sa").contains("QM_IDLE"));
+    assert!(gone && !pair.ours().said("not responding"), "their DELETE: {}", pair.log());
     let ended = pair.end();
     assert!(begun(&ended, "172.16.172.69") >= 1 && begun(&ended, "172.16.172.53") == 0);
 }
@@ -130,9 +118,9 @@ fn they_begin(suite: Suite) {
 fn we_begin(suite: Suite) {
     let mut pair = pair(suite, "cisco123");
     pair.inside.succeeds("ping -c 1 -W 1 20.1.1.1");
-    assert!(within(10, || pair.stands()), "{}", pair.log());
+    assert!(within(30, || pair.stands()), "{}", pair.log());
     pair.ours().clear_sa();
-    assert!(within(5, || !pair.theirs.established()), "our DELETE: {}", pair.log());
+    assert!(within(30, || !pair.theirs.established()), "our DELETE: {}", pair.log());
     let ended = pair.end();
     assert!(begun(&ended, "172.16.172.53") >= 1 && begun(&ended, "172.16.172.69") == 0);
 }
@@ -140,11 +128,11 @@ fn we_begin(suite: Suite) {
 fn keepalives() {
     let mut pair = pair(SUITES[0], "cisco123");
     pair.theirs.whack("--name t --initiate --asynchronous");
-    assert!(within(10, || pair.stands()), "{}", pair.log());
-    assert!(within(15, || pair.ours().said("ITS_ALIVE")), "{}", pair.log());
+    assert!(within(30, || pair.stands()), "{}", pair.log());
+    assert!(within(30, || pair.ours().said("ITS_ALIVE")), "{}", pair.log());
     pair.theirs.freeze(true);
     // A question within 10 s, then four more 2 s apart.
-    let gone = within(30, || !pair.ours().ask("show crypto isakmp sa").contains("QM_IDLE"));
+    let gone = within(90, || !pair.ours().ask("show crypto isakmp sa").contains("QM_IDLE"));
     pair.theirs.freeze(false);
     assert!(gone, "{}", pair.log());
 }

@@ -4,12 +4,19 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use libtest_mimic::Trial;
 use serde_json::Value;
+
+use crate::{PROGRAM, case};
+
+pub(super) fn cases() -> Vec<Trial> {
+    vec![case("pinned", "the wall clock agrees with virtual time", None, agrees)]
+}
 
 fn run(drive: &str) -> Value {
     let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/seconds/scenario.toml");
     let arguments = ["failover", scenario, "--drive", drive, "--json"];
-    let output = Command::new(env!("CARGO_BIN_EXE_espalier-tested")).args(arguments).output().unwrap();
+    let output = Command::new(PROGRAM).args(arguments).output().unwrap();
     assert!(output.status.success(), "{drive}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -63,8 +70,7 @@ fn milestones(run: &Value) -> Vec<String> {
     order
 }
 
-#[test]
-fn the_wall_clock_agrees_with_virtual_time() {
+fn agrees() {
     let (simulated, pinned) = (run("simulated"), run("pinned"));
     assert_eq!((&simulated["clock"], &pinned["clock"]), (&"virtual".into(), &"real".into()));
     assert_eq!(outages(&simulated), outages(&pinned));
