@@ -1,7 +1,7 @@
 //! Where the packets of a flow go, once the pipeline has been asked: a cache of its answers, not of packets.
 //!
 //! An answer holds until the worker is commanded anything: each carries the epoch it was given in, and a command begins
-//! a new one. Four places a flow; the oldest answer makes room.
+//! a new one. Four places a flow; where all are taken, the answer in the last of them makes room.
 
 use espalier_wire::IfIndex;
 use espalier_wire::ipv4::protocol;
@@ -204,7 +204,7 @@ impl FlowCache {
         let entry = Entry { key, epoch: self.epoch, way };
         let free = (0..WAYS).map(|way| place ^ way).find(|at| !self.is_used(*at));
         let at = free.unwrap_or_else(|| {
-            // The first place has the newest answer, so that flows that take turns stay; those there move on by one.
+            // The first place takes the new answer, and those there move on by one: flows that take turns stay.
             for way in (1..WAYS).rev() {
                 self.entries[(place ^ way) as usize] = self.entries[(place ^ (way - 1)) as usize];
             }

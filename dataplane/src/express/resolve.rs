@@ -12,7 +12,7 @@ use crate::stage::punt::Destination;
 use crate::worker::Worker;
 
 impl Worker {
-    /// Ask about a flow whose answer is in neither of its places, unless it is: where the answer then is. What is told,
+    /// Ask about a flow whose answer is in none of its places, unless it is: where the answer then is. What is told,
     /// refused or not known yet is [`Way::Long`].
     #[cold]
     pub(super) fn learn(&mut self, key: &FlowKey, place: u32) -> u32 {

@@ -111,22 +111,26 @@ impl Train<'_> {
 
 #[cfg(test)]
 mod tests {
-    use espalier_wire::plane::{Direction, SaSpec};
-    use espalier_wire::{Instant, Transform, ipv4};
+    use std::net::IpAddr;
+
+    use espalier_wire::plane::{Command, Direction, SaSpec};
+    use espalier_wire::{Instant, Spi, Transform, ipv4};
     use proptest::prelude::*;
 
     use super::super::tests::{between, seen};
     use crate::batch::Batch;
     use crate::crypto::{self, Choice, Job, Key};
     use crate::fate::Output;
-    use crate::router::tests::{OUTSIDE, frame_to, gateway_with, install, mac, sa};
+    use crate::router::tests::{OUTSIDE, POLICY, frame_to, gateway_with, install, mac, sa};
     use crate::testing;
-    use crate::worker::Config;
+    use crate::worker::{Config, Worker};
 
     /// What is odd about a packet of a train.
     #[derive(Debug, Clone, Copy)]
     enum Odd {
         Nothing,
+        /// It is not sealed.
+        Clear,
         /// A byte of the inner header becomes this; its checksum is right for it, or not.
         Header(usize, u8, bool),
         /// The inner packet ends so many bytes before its payload does; or behind it.
@@ -142,10 +146,15 @@ mod tests {
         Gap(u8),
     }
 
-    fn odd() -> impl Strategy<Value = Odd> {
-        prop_oneof![
+    /// Bytes of payload, which of two SAs, and what is odd.
+    type Packet = (usize, bool, Odd);
+
+    fn packet() -> impl Strategy<Value = Packet> {
+        let header = (0usize..28, any::<u8>(), any::<bool>());
+        let odd = prop_oneof![
             12 => Just(Odd::Nothing),
-            4 => (0usize..28, any::<u8>(), any::<bool>()).prop_map(|(at, value, right)| Odd::Header(at, value, right)),
+            1 => Just(Odd::Clear),
+            4 => header.prop_map(|(at, value, right)| Odd::Header(at, value, right)),
             1 => (0u8..3).prop_map(|ttl| Odd::Header(8, ttl, true)),
             1 => (0u8..4).prop_map(|ecn| Odd::Header(1, ecn, true)),
             1 => (1u8..40).prop_map(Odd::Shorter),
@@ -155,78 +164,116 @@ mod tests {
             1 => (0u8..4).prop_map(Odd::Class),
             1 => (0u8..80).prop_map(Odd::Replay),
             1 => (0u8..80).prop_map(Odd::Gap),
-        ]
+        ];
+        (0usize..80, prop_oneof![4 => Just(false), 1 => Just(true)], odd)
     }
 
-    /// A packet of the peer's with the right ICV, whatever is inside.
-    fn sealed(key: &Key, spec: &SaSpec, last: &mut u32, (len, odd): (usize, Odd)) -> Vec<u8> {
-        let mut inner = testing::udp4([10, 2, 0, 9], [10, 1, 0, 9], 1, 2, len);
-        let (mut class, mut padding, mut next, mut seq) = (0, 0, ipv4::protocol::IPV4, *last + 1);
-        let total = inner.len() as u16;
-        match odd {
-            Odd::Nothing => {}
-            Odd::Header(at, value, right) => {
-                inner[at] = value;
-                if right && inner[0] & 15 == 5 {
-                    testing::fix_checksum(&mut inner);
-                }
-            }
-            Odd::Shorter(n) | Odd::Longer(n) => {
-                let total = if matches!(odd, Odd::Shorter(_)) {
-                    total.saturating_sub(n.into())
-                } else {
-                    total + u16::from(n)
-                };
+    /// An SA of the peer's, and its last number.
+    struct Peer {
+        spec: SaSpec,
+        key: Key,
+        last: u32,
+    }
+
+    impl Peer {
+        fn new(spec: SaSpec) -> Self {
+            let (key, auth_key) = (spec.key.bytes(), spec.auth_key.bytes());
+            let key = Choice::Auto.key(spec.transform, Direction::Outbound, key, auth_key, false).unwrap();
+            Self { spec, key, last: 0 }
+        }
+
+        /// A packet with the right ICV, whatever is inside.
+        fn packet(&mut self, len: usize, odd: Odd) -> Vec<u8> {
+            let mut inner = testing::udp4([10, 2, 0, 9], [10, 1, 0, 9], 1, 2, len);
+            let (mut class, mut padding, mut next) = (0, 0, ipv4::protocol::IPV4);
+            let (mut seq, total) = (self.last + 1, inner.len() as u16);
+            let mut is_long = |total: u16| {
                 inner[2..4].copy_from_slice(&total.to_be_bytes());
                 testing::fix_checksum(&mut inner);
+            };
+            match odd {
+                Odd::Nothing => {}
+                Odd::Clear => return testing::udp4([9, 9, 9, 9], [10, 1, 0, 9], 1, 2, len),
+                Odd::Header(at, value, right) => {
+                    inner[at] = value;
+                    if right && inner[0] & 15 == 5 {
+                        testing::fix_checksum(&mut inner);
+                    }
+                }
+                Odd::Shorter(n) => is_long(total.saturating_sub(n.into())),
+                Odd::Longer(n) => is_long(total + u16::from(n)),
+                Odd::Padding(value) => padding = value,
+                Odd::Next(value) => next = value,
+                Odd::Class(value) => class = value,
+                Odd::Replay(n) => seq = self.last.saturating_sub(n.into()).max(1),
+                Odd::Gap(n) => seq = self.last + u32::from(n) + 1,
             }
-            Odd::Padding(value) => padding = value,
-            Odd::Next(value) => next = value,
-            Odd::Class(value) => class = value,
-            Odd::Replay(n) => seq = last.saturating_sub(n.into()).max(1),
-            Odd::Gap(n) => seq = *last + u32::from(n) + 1,
+            self.last = seq.max(self.last);
+            let head = [self.spec.spi.0.to_be_bytes(), seq.to_be_bytes()].concat();
+            let mut esp = [&head[..], &inner, &[padding, next]].concat();
+            esp.resize(esp.len() + self.key.transform.icv_len(), 0);
+            crypto::seal(&mut [Job::new(&self.key, &mut esp, 0)]);
+            let (IpAddr::V4(src), IpAddr::V4(dst)) = (self.spec.src, self.spec.dst) else { panic!("IPv4") };
+            let protocol = ipv4::protocol::ESP;
+            ipv4::Header { traffic_class: class, identification: 1, df: false, ttl: 64, protocol, src, dst }
+                .packet(&esp)
         }
-        *last = seq.max(*last);
-        let mut esp = [&spec.spi.0.to_be_bytes()[..], &seq.to_be_bytes(), &inner, &[padding, next]].concat();
-        esp.resize(esp.len() + key.transform.icv_len(), 0);
-        crypto::seal(&mut [Job::new(key, &mut esp, 0)]);
-        let (std::net::IpAddr::V4(src), std::net::IpAddr::V4(dst)) = (spec.src, spec.dst) else {
-            panic!("IPv4")
-        };
-        let protocol = ipv4::protocol::ESP;
-        ipv4::Header { traffic_class: class, identification: 1, df: false, ttl: 64, protocol, src, dst }
-            .packet(&esp)
+    }
+
+    fn peers(selects: bool) -> [Peer; 2] {
+        let spec = testing::with_transform(&sa(2), Transform::NullMd5);
+        let spec = SaSpec { selector: selects.then(|| between(2, 1)), ..spec };
+        [Spi(7), Spi(8)].map(|spi| Peer::new(SaSpec { spi, ..spec.clone() }))
+    }
+
+    /// A gateway that has the peer's SAs and remembers so many flows.
+    fn gateway(peers: &[Peer; 2], flows: usize) -> Worker {
+        let mut worker = gateway_with(1, Config { flows, ..Config::default() });
+        install(&mut worker, sa(1), peers[0].spec.clone());
+        let sa = Box::new(peers[1].spec.clone());
+        worker.command(Instant::ZERO, Command::InstallInbound { policy: POLICY, sa }).unwrap();
+        worker
+    }
+
+    fn frames(packets: &[Vec<u8>], first: u64) -> Batch {
+        let tags = first..;
+        packets.iter().zip(tags).map(|(packet, tag)| frame_to(mac(1, OUTSIDE), packet, tag)).collect()
+    }
+
+    /// The tags of what was sent, in its order.
+    fn order(out: &Output) -> Vec<u64> {
+        out.transmit.iter().map(|(_, frame)| frame.meta.tag.0).filter(|tag| *tag != 0).collect()
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
 
-        /// Whatever a train is broken by comes out as by the long way, and so do those behind it.
+        /// Whatever a train is broken by comes out as by the long way, and so do those behind it; in their order, by
+        /// parcels too.
         #[test]
         fn a_broken_train_is_what_its_packets_are(
-            batches in proptest::collection::vec(proptest::collection::vec((0usize..80, odd()), 1..24), 1..4),
+            batches in proptest::collection::vec(proptest::collection::vec(packet(), 1..24), 1..4),
             selects: bool,
+            helped: bool,
         ) {
-            let spec = SaSpec { selector: selects.then(|| between(2, 1)), ..testing::with_transform(&sa(2), Transform::NullMd5) };
-            let (secret, auth) = (spec.key.bytes(), spec.auth_key.bytes());
-            let key = Choice::Auto.key(spec.transform, Direction::Outbound, secret, auth, false).unwrap();
-            let mut express = gateway_with(1, Config { flows: 8, ..Config::default() });
-            let mut long = gateway_with(1, Config { flows: 0, ..Config::default() });
-            install(&mut express, sa(1), spec.clone());
-            install(&mut long, sa(1), spec.clone());
-            let (mut last, mut tag) = (0, 0);
-            for packets in batches {
-                let packets: Vec<Vec<u8>> = packets.into_iter().map(|one| sealed(&key, &spec, &mut last, one)).collect();
-                let mut frames: Batch = packets.iter().map(|packet| {
-                    tag += 1;
-                    frame_to(mac(1, OUTSIDE), packet, tag)
-                }).collect();
-                let singly: Batch = packets.iter().zip(tag + 1 - packets.len() as u64..).map(|(packet, tag)| frame_to(mac(1, OUTSIDE), packet, tag)).collect();
-                let (mut out_express, mut out_long) = (Output::default(), Output::default());
-                express.receive(Instant::ZERO, OUTSIDE, &mut frames, &mut out_express);
-                singly.into_iter().for_each(|frame| long.receive(Instant::ZERO, OUTSIDE, &mut vec![frame], &mut out_long));
-                prop_assert_eq!(seen(&mut out_express), seen(&mut out_long));
+            let mut peers = peers(selects);
+            let (mut express, mut long) = (gateway(&peers, 8), gateway(&peers, 0));
+            // It is gone at once, so that the owner does its part: parcels all the same.
+            drop(helped.then(|| express.hire(2)));
+            let mut first = 1;
+            for batch in batches {
+                let packets: Vec<Vec<u8>> =
+                    batch.into_iter().map(|(len, other, odd)| peers[usize::from(other)].packet(len, odd)).collect();
+                let (mut out, mut out_long) = (Output::default(), Output::default());
+                express.receive(Instant::ZERO, OUTSIDE, &mut frames(&packets, first), &mut out);
+                express.settle(Instant::ZERO, &mut out);
+                for frame in frames(&packets, first) {
+                    long.receive(Instant::ZERO, OUTSIDE, &mut vec![frame], &mut out_long);
+                }
+                prop_assert_eq!(order(&out), order(&out_long));
+                prop_assert_eq!(seen(&mut out), seen(&mut out_long));
                 prop_assert_eq!(express.counters(), long.counters());
+                first += packets.len() as u64;
             }
         }
     }

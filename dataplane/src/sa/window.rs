@@ -30,7 +30,7 @@ impl Window {
         let words = (size + WORD as u32 - 1).div_ceil(WORD as u32).next_power_of_two();
         let is_large = size > WORD as u32;
         let ring = if is_large { vec![0; words as usize].into_boxed_slice() } else { Box::default() };
-        Self { top: 0, recent: 0, size, mask: words.wrapping_sub(1), ring }
+        Self { top: 0, recent: 0, size, mask: words - 1, ring }
     }
 
     #[inline(always)]

@@ -9,7 +9,7 @@ use super::poly::{OneTime, Sums};
 use crate::crypto::simd::cpu;
 
 /// Blocks that are listed before they are made; whole passes of 8 or 16.
-const ROOM: usize = 64;
+pub(super) const ROOM: usize = 64;
 
 /// "expand 32-byte k"
 const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];

@@ -2,7 +2,8 @@
 //! Numbers are of 64, 64 and few bits. It is done in steps that anything else may be done between: `cipher` takes
 //! them along with its rounds, as one uses the CPU's integers and the other its vectors.
 
-use arrayvec::ArrayVec;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use super::ROUND;
 
@@ -114,17 +115,30 @@ impl Chain {
     }
 
     #[inline(always)]
-    fn read(&mut self, phase: Phase, blocks: &[[u8; 16]]) {
-        (self.phase, self.next, self.left) = (phase, blocks.as_ptr(), blocks.len());
+    fn read(&mut self, phase: Phase, next: *const [u8; 16], left: usize) {
+        (self.phase, self.next, self.left) = (phase, next, left);
     }
 }
 
 /// Chains, each with a text of its own.
 const CHAINS: usize = 2;
 
-/// The sums of the texts of a round, a step at a time. Chains point into it: once texts were given it is not moved.
+/// Where the texts of a round lie: apart from the sums, as chains point into them.
+pub(super) struct Room<'a>([MaybeUninit<Text<'a>>; ROUND]);
+
+impl Room<'_> {
+    pub(super) const fn new() -> Self {
+        Self([const { MaybeUninit::uninit() }; ROUND])
+    }
+}
+
+/// The sums of the texts of a round, a step at a time.
 pub(super) struct Sums<'a> {
-    texts: ArrayVec<Text<'a>, ROUND>,
+    /// In a room that is lent to it. They are reached by this pointer alone, and none is changed once it is there.
+    texts: *mut Text<'a>,
+    /// How many there are.
+    given: usize,
+    _room: PhantomData<&'a mut [Text<'a>]>,
     /// As many keys; those of texts that are not there yet may still have to be made.
     pub(super) keys: [OneTime; ROUND],
     sums: [[u64; 3]; ROUND],
@@ -138,9 +152,11 @@ pub(super) struct Sums<'a> {
 }
 
 impl<'a> Sums<'a> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(room: &'a mut Room<'a>) -> Self {
         Self {
-            texts: ArrayVec::new(),
+            texts: room.0.as_mut_ptr().cast(),
+            given: 0,
+            _room: PhantomData,
             keys: [OneTime::ZERO; ROUND],
             sums: [[0; 3]; ROUND],
             taken: 0,
@@ -150,16 +166,26 @@ impl<'a> Sums<'a> {
         }
     }
 
-    /// The next text, whose key there is.
+    /// The next text, whose key there is; a round has no more than there is room for.
     #[inline]
     pub(super) fn give(&mut self, text: Text<'a>) {
+        assert!(self.given < ROUND);
         self.untaken += text.whole.len() + text.tail_blocks + 1;
-        self.texts.push(text);
+        // SAFETY: a place in the room, which has no text yet.
+        unsafe { self.texts.add(self.given).write(text) };
+        self.given += 1;
     }
 
     /// All texts that are there.
     pub(super) fn texts(&self) -> &[Text<'a>] {
-        &self.texts
+        // SAFETY: so many were written.
+        unsafe { std::slice::from_raw_parts(self.texts, self.given) }
+    }
+
+    #[inline(always)]
+    fn text(&self, n: usize) -> Option<*const Text<'a>> {
+        // SAFETY: within the room.
+        (n < self.given).then(|| unsafe { self.texts.add(n).cast_const() })
     }
 
     /// A block of one chain, if it has one. Without a call or a panic, so that it can stand amid vector code.
@@ -169,8 +195,7 @@ impl<'a> Sums<'a> {
             return;
         }
         let chain = &mut self.chains[CHAIN];
-        // SAFETY: so many blocks are left of what `advance` pointed it to: the text's, or parts of `texts`, which stay
-        // where they are.
+        // SAFETY: so many blocks are left of what `advance` pointed it to: the text's, or parts of it in the room.
         let block = unsafe { *chain.next };
         chain.next = chain.next.wrapping_add(1);
         chain.left -= 1;
@@ -197,20 +222,23 @@ impl<'a> Sums<'a> {
             self.done |= 1 << (chain.text % ROUND);
             chain.phase = Phase::Idle;
         }
-        if chain.phase == Phase::Idle {
-            let Some(text) = self.texts.get(self.taken) else { return false };
-            chain.begin(self.taken, &self.keys[self.taken % ROUND]);
-            chain.read(Phase::Aad, std::slice::from_ref(&text.aad));
-            self.taken += 1;
-            self.untaken -= text.whole.len() + text.tail_blocks + 1;
-            return true;
-        }
-        let Some(text) = self.texts.get(chain.text) else { return false };
-        if chain.phase == Phase::Aad && !text.whole.is_empty() {
-            chain.read(Phase::Whole, text.whole);
-        } else {
-            chain.read(Phase::Tail, &text.tail);
-            chain.left = text.tail_blocks;
+        let (idle, at) = (chain.phase == Phase::Idle, chain.text);
+        let Some(text) = self.text(if idle { self.taken } else { at }) else { return false };
+        let chain = &mut self.chains[n];
+        // SAFETY: a text that was given; its parts are pointed to without a reference to the whole.
+        unsafe {
+            let (aad, tail) = (&raw const (*text).aad, (&raw const (*text).tail).cast());
+            let (whole, tail_blocks) = ((*text).whole, (*text).tail_blocks);
+            if idle {
+                chain.begin(self.taken, &self.keys[self.taken % ROUND]);
+                chain.read(Phase::Aad, aad, 1);
+                self.taken += 1;
+                self.untaken -= whole.len() + tail_blocks + 1;
+            } else if chain.phase == Phase::Aad && !whole.is_empty() {
+                chain.read(Phase::Whole, whole.as_ptr(), whole.len());
+            } else {
+                chain.read(Phase::Tail, tail, tail_blocks);
+            }
         }
         true
     }
@@ -245,7 +273,8 @@ fn number(h: [u64; 3], key: &OneTime) -> u128 {
 #[cfg(test)]
 pub(super) fn tags(texts: &[Text<'_>], keys: &[OneTime], tags: &mut [[u8; 16]]) {
     for ((texts, keys), tags) in texts.chunks(ROUND).zip(keys.chunks(ROUND)).zip(tags.chunks_mut(ROUND)) {
-        let mut sums = Sums::new();
+        let mut room = Room::new();
+        let mut sums = Sums::new(&mut room);
         sums.keys[..keys.len()].copy_from_slice(keys);
         texts.iter().for_each(|text| sums.give(*text));
         tags.iter_mut().enumerate().for_each(|(n, tag)| *tag = sums.tag(n).to_le_bytes());

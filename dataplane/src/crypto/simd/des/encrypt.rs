@@ -2,6 +2,7 @@
 
 use arrayvec::ArrayVec;
 
+use super::super::widest;
 use super::kernel::{self, Blocks, LANES, PerLane, Shared};
 use super::{DesKey, Planes, Repeated, Text, crypt, lanes};
 
@@ -75,7 +76,7 @@ impl<'a> Lanes<'a> {
     }
 
     fn place_keys(&self, planes: &mut Planes, changed: &[usize]) {
-        if changed.len() >= MANY {
+        if changed.len() >= MANY && !widest() {
             let keys: ArrayVec<&DesKey, LANES> = self.keys[..self.used].iter().flatten().copied().collect();
             return planes.set_all(&keys);
         }

@@ -122,20 +122,21 @@ impl Planes {
     fn set(&mut self, key: &DesKey, from: usize, to: usize) {
         // SAFETY: as for `crypt`.
         unsafe {
-            match widest() {
-                true => {
-                    kernel::place(&mut self.tables, &key.rounds, u64::MAX >> (LANES - (to - from)) << from)
-                }
-                false => shuffled::place(&mut self.tables, &key.rounds, from),
+            if widest() {
+                let lanes = u64::MAX >> (LANES - (to - from)) << from;
+                return kernel::place(&mut self.tables, &key.rounds, lanes);
             }
+            (from..to).for_each(|lane| shuffled::place(&mut self.tables, &key.rounds, lane));
         }
     }
 
     /// The keys of all lanes, as many as there are in use.
     fn set_all(&mut self, keys: &[&DesKey]) {
         if widest() {
-            for (lane, key) in keys.iter().enumerate() {
-                self.set(key, lane, lane + 1);
+            let mut from = 0;
+            for run in keys.chunk_by(|a, b| std::ptr::eq(*a, *b)) {
+                self.set(run[0], from, from + run.len());
+                from += run.len();
             }
             return;
         }
@@ -150,7 +151,9 @@ impl Planes {
 
 impl Drop for Planes {
     fn drop(&mut self) {
-        for plane in &mut self.tables[..self.rounds] {
+        // Without AVX-512 a plane holds two rounds.
+        let used = if widest() { self.rounds } else { self.rounds / 2 };
+        for plane in &mut self.tables[..used] {
             // SAFETY: a place of its own. Volatile, so that it is not left out; `zeroize` would go byte by byte, here on
             // the way of every mixed batch.
             unsafe { std::ptr::write_volatile(plane, NO_KEY) };

@@ -161,24 +161,25 @@ unsafe fn blocks(state: &mut State, next: &mut [*const u8; LANES], steps: usize)
 /// As for [`Algorithm::together`].
 #[target_feature(enable = "avx2")]
 unsafe fn together<const DIGEST: usize>(group: &mut Group<'_>) {
-    let [mut inner, mut outer, mut tails, mut next] = [[std::ptr::null::<u8>(); LANES]; 4];
+    let [mut inner, mut outer, mut next] = [[std::ptr::null::<u8>(); LANES]; 3];
+    let mut tails = [std::ptr::null_mut::<u8>(); LANES];
     for n in 0..LANES {
         let key = group.keys[n];
         (inner[n], outer[n], next[n]) = (key.inner.as_ptr(), key.outer.as_ptr(), group.next[n]);
-        tails[n] = group.tails[n].as_ptr().cast();
+        tails[n] = group.tails[n].as_mut_ptr().cast();
     }
     // SAFETY: a key's words.
     let mut rows = unsafe { words(&inner) };
     for pass in 0..3 {
         let steps = [group.whole, group.tail_blocks, 1][pass];
         if pass > 0 {
-            next = tails;
+            next = tails.map(<*mut u8>::cast_const);
         }
         if pass == 2 {
             // SAFETY: a block of each tail; a key's words.
             unsafe {
-                for n in 0..LANES {
-                    let tail = group.tails[n].as_mut_ptr().cast::<__m256i>();
+                for tail in tails {
+                    let tail = tail.cast::<__m256i>();
                     _mm256_storeu_si256(
                         tail.add(2),
                         _mm256_setr_epi64x(if DIGEST == 8 { 0x80 } else { 0 }, 0, 0, 0),
@@ -186,7 +187,7 @@ unsafe fn together<const DIGEST: usize>(group: &mut Group<'_>) {
                     let bits = 8 * (128 + 8 * DIGEST as u64);
                     _mm256_storeu_si256(tail.add(3), _mm256_setr_epi64x(0, 0, 0, bits.swap_bytes() as i64));
                 }
-                write::<DIGEST>(&rows, tails.map(<*const u8>::cast_mut));
+                write::<DIGEST>(&rows, tails);
                 rows = words(&outer);
             }
         }
