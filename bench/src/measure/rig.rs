@@ -184,7 +184,7 @@ impl Rig {
         let mut turns = shuffled(kind.sas, &mut random).into_iter().cycle();
         let mut plain = frames(kind, set, &mut turns, &mut random);
         let set = plain.len();
-        for _ in 1..(kind.sas.div_ceil(set.max(1)) | 1).min(SETS_MAX) {
+        for _ in 1..self::turns(kind.sas, set) {
             plain.extend(frames(kind, set, &mut turns, &mut random));
         }
         let (sealer, opener) = (sealer(kind, set)?, opener(kind, set)?);
@@ -365,8 +365,13 @@ fn opener(kind: &Kind, frames: usize) -> Result<Worker, Refused> {
     Ok(worker)
 }
 
+/// How many working sets rounds take in turn, so that `sas` SAs are met.
+pub(super) fn turns(sas: usize, set: usize) -> usize {
+    (sas.div_ceil(set.max(1)) | 1).min(SETS_MAX)
+}
+
 /// The SAs in random order, each once.
-fn shuffled(sas: usize, random: &mut Random) -> Vec<usize> {
+pub(super) fn shuffled(sas: usize, random: &mut Random) -> Vec<usize> {
     let mut order: Vec<usize> = (0..sas).collect();
     for at in (1..sas).rev() {
         order.swap(at, random.below(at as u64 + 1) as usize);

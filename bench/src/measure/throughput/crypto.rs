@@ -7,33 +7,40 @@ use espalier_wire::plane::Direction;
 use espalier_wire::random::Random;
 
 use super::{Refused, Sample};
-use crate::measure::rig::Kind;
+use crate::measure::rig::{Kind, shuffled, turns};
 
-/// A working set in one piece of memory.
+/// A working set in one piece of memory. Rounds take turns with its SAs, so that all are met, and with none of the memory of
+/// its packets.
 struct Set {
     arena: Vec<u8>,
     stride: usize,
-    /// Bytes of each packet, and its SA.
-    packets: Vec<(usize, usize)>,
+    /// Bytes of each packet.
+    lens: Vec<usize>,
+    /// The SAs in random order, as often as it takes.
+    order: Vec<usize>,
 }
 
 impl Set {
     fn new(kind: &Kind, set: usize, random: &mut Random) -> Self {
-        let sizes = kind.size.packets(set, random);
-        let packets: Vec<(usize, usize)> = sizes
-            .iter()
-            .map(|size| (kind.transform.sealed_len(*size), random.below(kind.sas as u64) as usize))
-            .collect();
+        let lens: Vec<usize> =
+            kind.size.packets(set, random).iter().map(|size| kind.transform.sealed_len(*size)).collect();
         // Never a power of two, whose lines would all fall into the same sets of the caches.
-        let longest = packets.iter().map(|p| p.0).max().unwrap_or(0);
+        let longest = lens.iter().copied().max().unwrap_or(0);
         let stride = longest.next_multiple_of(2048) + 64;
-        let mut arena = vec![0; stride * packets.len()];
+        let mut arena = vec![0; stride * lens.len()];
         random.fill(&mut arena);
-        Self { arena, stride, packets }
+        let turns = turns(kind.sas, lens.len());
+        let order = shuffled(kind.sas, random).into_iter().cycle().take(turns * lens.len()).collect();
+        Self { arena, stride, lens, order }
     }
 
-    fn jobs<'a>(&'a mut self, keys: &'a [Key]) -> Vec<Job<'a>> {
-        let places = self.arena.chunks_exact_mut(self.stride).zip(&self.packets);
+    fn turns(&self) -> usize {
+        self.order.len() / self.lens.len().max(1)
+    }
+
+    fn jobs<'a>(&'a mut self, keys: &'a [Key], turn: usize) -> Vec<Job<'a>> {
+        let sas = self.order.get(turn * self.lens.len()..).unwrap_or_default();
+        let places = self.arena.chunks_exact_mut(self.stride).zip(self.lens.iter().zip(sas));
         places.map(|(bytes, (len, sa))| Job::new(&keys[*sa], &mut bytes[..*len], 0)).collect()
     }
 }
@@ -48,56 +55,63 @@ fn keys(kind: &Kind, engine: EngineId, direction: Direction) -> Result<Vec<Key>,
 
 pub(super) fn look(kind: &Kind, set: usize, round: u64, each: Duration) -> Result<(Sample, bool), Refused> {
     let mut set = Set::new(kind, set, &mut Random::from_seed(round).fork("bench crypto"));
-    let verified = verify(kind, &mut set)?;
+    let (sealed, verified) = verify(kind, &mut set)?;
     let (keys, run): (_, fn(&mut [Job<'_>])) = match kind.direction {
         Direction::Outbound => (keys(kind, kind.engine, Direction::Outbound)?, crypto::seal),
         Direction::Inbound => (keys(kind, kind.engine, Direction::Inbound)?, crypto::open),
     };
-    let before = set.arena.clone();
-    let (mut elapsed, mut packets, mut warm) = (Duration::ZERO, 0, false);
-    while elapsed < each || !warm {
+    let (mut elapsed, mut packets) = (Duration::ZERO, 0);
+    let mut turns = sealed.iter().enumerate().cycle();
+    let mut cold = sealed.len();
+    while (elapsed < each || cold > 0)
+        && let Some((turn, before)) = turns.next()
+    {
         if kind.direction == Direction::Inbound {
             // What was opened is no packet any more.
-            set.arena.copy_from_slice(&before);
+            set.arena.copy_from_slice(before);
         }
-        let mut jobs = set.jobs(&keys);
+        let mut jobs = set.jobs(&keys, turn);
         let start = Instant::now();
         jobs.chunks_mut(kind.burst).for_each(run);
         let took = start.elapsed();
         if !jobs.iter().all(|job| job.verified) {
             return Err(format!("{} by {}: a packet failed", kind.transform, kind.engine));
         }
-        if warm {
+        if cold == 0 {
             elapsed += took;
             packets += jobs.len() as u64;
         }
-        warm = true;
+        cold = cold.saturating_sub(1);
     }
     Ok((Sample { elapsed_s: elapsed.as_secs_f64(), packets }, verified))
 }
 
-/// Sealed by the engine as by `scalar`, and opened again to what it was. The set is left sealed.
-fn verify(kind: &Kind, set: &mut Set) -> Result<bool, Refused> {
-    let plain = set.arena.clone();
-    let all = |jobs: &[Job<'_>]| jobs.iter().all(|job| job.verified);
-    let seal = |set: &mut Set, engine| {
-        let keys = keys(kind, engine, Direction::Outbound)?;
-        let mut jobs = set.jobs(&keys);
-        crypto::seal(&mut jobs);
-        Ok::<bool, Refused>(all(&jobs))
-    };
-    let mut right = seal(set, EngineId::Scalar)?;
-    let twin = std::mem::replace(&mut set.arena, plain.clone());
-    right &= seal(set, kind.engine)? && set.arena == twin;
+/// Sealed by the engine as by `scalar`, and opened again to what it was: each turn as it was sealed, and whether all were.
+fn verify(kind: &Kind, set: &mut Set) -> Result<(Vec<Vec<u8>>, bool), Refused> {
+    let scalar = keys(kind, EngineId::Scalar, Direction::Outbound)?;
+    let outbound = keys(kind, kind.engine, Direction::Outbound)?;
     let inbound = keys(kind, kind.engine, Direction::Inbound)?;
-    let mut jobs = set.jobs(&inbound);
-    crypto::open(&mut jobs);
-    right &= all(&jobs);
-    drop(jobs);
-    let icv = kind.transform.icv_len();
-    let texts =
-        set.packets.iter().zip(set.arena.chunks_exact(set.stride)).zip(plain.chunks_exact(set.stride));
-    right &= texts.clone().all(|(((len, _), now), before)| now[..len - icv] == before[..len - icv]);
-    set.arena = twin;
-    Ok(right)
+    let all = |jobs: &[Job<'_>]| jobs.iter().all(|job| job.verified);
+    let seal = |set: &mut Set, keys: &[Key], turn| {
+        let mut jobs = set.jobs(keys, turn);
+        crypto::seal(&mut jobs);
+        all(&jobs)
+    };
+    let (plain, icv) = (set.arena.clone(), kind.transform.icv_len());
+    let (mut sealed, mut right) = (Vec::new(), true);
+    for turn in 0..set.turns() {
+        set.arena.copy_from_slice(&plain);
+        right &= seal(set, &scalar, turn);
+        let twin = std::mem::replace(&mut set.arena, plain.clone());
+        right &= seal(set, &outbound, turn) && set.arena == twin;
+        let mut jobs = set.jobs(&inbound, turn);
+        crypto::open(&mut jobs);
+        right &= all(&jobs);
+        drop(jobs);
+        let texts = set.arena.chunks_exact(set.stride).zip(plain.chunks_exact(set.stride));
+        right &=
+            set.lens.iter().zip(texts).all(|(len, (now, before))| now[..len - icv] == before[..len - icv]);
+        sealed.push(twin);
+    }
+    Ok((sealed, right))
 }
