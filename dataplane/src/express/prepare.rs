@@ -68,14 +68,14 @@ pub(super) type Rows<'a> = Zip<Zip<IterMut<'a, Frame>, IterMut<'a, Plan>>, IterM
 #[inline(always)]
 pub(super) fn rows(work: &mut Work<Note>, from: usize, count: usize) -> Rows<'_> {
     let Work { frames, plans, notes } = work;
-    part(frames, from, count).iter_mut().zip(part(plans, from, count)).zip(part(notes, from, count))
+    stretch(frames, from, count).iter_mut().zip(stretch(plans, from, count)).zip(stretch(notes, from, count))
 }
 
 #[inline(always)]
-fn part<T>(all: &mut [T], from: usize, count: usize) -> &mut [T] {
-    let part = all.get_mut(from..).unwrap_or_default();
-    let count = count.min(part.len());
-    part.get_mut(..count).unwrap_or_default()
+fn stretch<T>(all: &mut [T], from: usize, count: usize) -> &mut [T] {
+    let behind = all.get_mut(from..).unwrap_or_default();
+    let count = count.min(behind.len());
+    behind.get_mut(..count).unwrap_or_default()
 }
 
 /// How many of a look's packets were made ready, and how many bytes they came in.
@@ -112,7 +112,7 @@ impl Express {
                 open::check(&mut security.inbound, at, look, rows)
             } else {
                 match flows.answer(look.place) {
-                    Some(Way::Seal(policy, way)) => security.wrap(at, (*policy, way), rows),
+                    Some(Way::Seal(policy, way)) => security.prepare_seal(at, (*policy, way), rows),
                     Some(Way::Clear(way)) => clear(at.1, way, rows),
                     _ => (0, 0),
                 }

@@ -49,7 +49,7 @@ struct Supplies<'a> {
 impl Security {
     /// Make packets of one flow ready to be sealed, up to the first that takes the long way.
     #[inline(always)]
-    pub(super) fn wrap(
+    pub(super) fn prepare_seal(
         &mut self,
         (now, ingress): (Instant, IfIndex),
         (policy, way): (PolicyRef, &Adjacency),
