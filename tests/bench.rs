@@ -53,6 +53,31 @@ fn many_sas_share_a_batch() {
 }
 
 #[test]
+fn engines_and_sas_stand_beside_each_other() {
+    let wanted = ["--crypto-only", "--transform", "aes128-gcm", "--size", "64,imix", "--seconds", "0.005"];
+    let output = espalier(&[&wanted[..], &["--engine", "simd,library,scalar", "--sas", "1,7"]].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("how many times as long as"), "{text}");
+    assert!(
+        text.contains("how much of the speed with 1 SA is left") && text.contains("scalar, 7 SA"),
+        "{text}"
+    );
+}
+
+#[test]
+fn bursts_are_as_large_as_they_are_said_to_be() {
+    let wanted = ["--transform", "aes128-gcm", "--size", "64", "--direction", "encap", "--burst", "1..300,2"];
+    let runs = json(&wanted);
+    let bursts: Vec<_> = runs["runs"].as_array().unwrap().iter().map(|run| &run["burst"]).collect();
+    assert_eq!(bursts, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
+    // Rounds have as many packets as the largest burst.
+    let packets = runs["runs"][9]["packets"].as_u64().unwrap();
+    assert!(packets > 0 && packets % 300 == 0, "{packets}");
+    let output = espalier(&[&wanted[..], &["--seconds", "0.005"]].concat());
+    assert!(String::from_utf8(output.stdout).unwrap().contains("us/burst"));
+}
+
+#[test]
 fn owners_and_helpers_are_verified_too() {
     let wanted = ["--layout", "1,1+1,2x,1+2,2x+1", "--oversubscribe", "--transform", "des-md5,aes128-gcm"];
     let sizes = ["--size", "imix", "--sas", "5", "--burst", "32"];
@@ -168,6 +193,8 @@ fn mistakes_are_said() {
         (["--size", "27"], "27 is no number from 28 to 9000"),
         (["--sas", "0"], "0 is no number from 1 to 1000000"),
         (["--burst", "513"], "513 is no number from 1 to 512"),
+        (["--burst", "8..4"], "8..4 goes down"),
+        (["--sas", "1..x"], "x is no number from 1 to 1000000"),
         (["--seconds", "-1"], "-1 is no number of seconds"),
     ] {
         let output = espalier(&arguments);

@@ -8,7 +8,7 @@ use espalier_dataplane::crypto::{Choice, EngineId};
 use espalier_wire::Transform;
 use espalier_wire::plane::Direction;
 
-use super::kinds::{self, BURSTS, SAS, Way, in_range, seconds, size};
+use super::kinds::{self, BURSTS, Counts, SAS, Way, counts, seconds, size};
 use super::{Failure, print, print_json};
 use crate::capture::{Format, Interface, LinkType, Writer};
 use crate::drive::layout::Layout;
@@ -20,9 +20,9 @@ use crate::measure::load::Load;
 use crate::measure::rig::{Kind, Rig, Size, WORKING_SET};
 use crate::measure::search::{Goal, search};
 use crate::measure::throughput::{Cell, Machine, Scope, measure};
-use crate::report::baseline;
 use crate::report::bench::{BenchManifest, Document, text};
 use crate::report::search::{Document as SearchDocument, Searched};
+use crate::report::{baseline, beside};
 use crate::wireshark::write_keys;
 
 /// Looks at each cell: odd, so that one is the median.
@@ -34,6 +34,7 @@ const SAMPLE_PACKETS: usize = 100;
 #[command(after_help = "Examples:\n  espalier bench --transform des-md5,aes128-gcm --size 64,imix\n  \
     espalier bench --crypto-only --engine simd,library,scalar --transform aes128-gcm --json\n  \
     espalier bench --transform des-md5 --layout 1,1+1 --size 1408\n  \
+    espalier bench --crypto-only --transform des-md5,aes128-gcm --size 64 --burst 1..512\n  \
     espalier bench --transform aes128-gcm --json >before.json; espalier bench --transform aes128-gcm --baseline before.json")]
 pub(super) struct Arguments {
     /// Transforms; a wrong one is answered with the list of them [default: all]
@@ -58,11 +59,11 @@ pub(super) struct Arguments {
     #[arg(long)]
     oversubscribe: bool,
     /// Security associations that the packets are spread over at random (1 to 1000000)
-    #[arg(long, value_name = "N", value_parser = in_range(SAS), default_value = "1")]
-    sas: usize,
-    /// Packets handed over together (1 to 512)
-    #[arg(long, value_name = "N", value_parser = in_range(BURSTS), default_value = "64")]
-    burst: usize,
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = counts(SAS), default_value = "1")]
+    sas: Vec<Counts>,
+    /// Packets handed over together (1 to 512); 1..512: 1, 2, 4 and so on
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = counts(BURSTS), default_value = "64")]
+    burst: Vec<Counts>,
     /// Seconds within the dataplane for each cell, in five samples; of a search, half a trial
     #[arg(long, value_name = "S", value_parser = seconds, allow_negative_numbers = true, default_value = "0.5")]
     seconds: Duration,
@@ -153,6 +154,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         print_json(&document)?;
     } else {
         print(&text(&document))?;
+        print(&beside::text(&document.runs))?;
         if let Some(before) = &before {
             print(&baseline::text(before, &document.runs))?;
         }
@@ -190,28 +192,50 @@ fn cells(arguments: &Arguments) -> Result<Vec<Cell>, Failure> {
         Some(path) => vec![kinds::trace(path)?],
         None => arguments.size.clone(),
     };
-    // Batches under way are a part of a round: it must be long beside them, and as long for every layout.
+    let (sas, bursts) = (Counts::all(&arguments.sas), Counts::all(&arguments.burst));
+    // The largest burst must be there. Batches under way are a part of a round, which must be long beside them, and as long
+    // for every layout.
     let several = arguments.layout.iter().any(|layout| layout.cores() > 1);
-    let set = if several { WORKING_SET.max(arguments.burst) * 4 } else { WORKING_SET };
+    let set = bursts.iter().fold(WORKING_SET, |set, burst| set.max(*burst)) * if several { 4 } else { 1 };
+    let scope = if arguments.crypto_only { Scope::Crypto } else { Scope::Path };
     let mut cells = Vec::new();
     for transform in transforms {
-        for engine in kinds::engines(&arguments.engine, *transform) {
-            for size in &sizes {
-                for way in &arguments.direction {
-                    let kind = kind(arguments, *transform, engine, size.clone(), *way);
-                    let scope = if arguments.crypto_only { Scope::Crypto } else { Scope::Path };
-                    let cell = |layout: &Layout| Cell { kind: kind.clone(), layout: *layout, scope, set };
-                    cells.extend(arguments.layout.iter().map(cell));
-                }
-            }
+        for kind in kinds::engines(&arguments.engine, *transform)
+            .into_iter()
+            .flat_map(|engine| every_kind(arguments, *transform, engine, &sizes, &sas, &bursts))
+        {
+            let cell = |layout: &Layout| Cell { kind: kind.clone(), layout: *layout, scope, set };
+            cells.extend(arguments.layout.iter().map(cell));
         }
     }
     if cells.is_empty() { Err(kinds::nothing_covered()) } else { Ok(cells) }
 }
 
-fn kind(arguments: &Arguments, transform: Transform, engine: EngineId, size: Size, way: Way) -> Kind {
-    let (sas, burst) = (arguments.sas, arguments.burst);
-    Kind { transform, engine, direction: way.direction(), size, sas, burst }
+/// A transform by an engine, at every size, both ways, with as many SAs and in such bursts as were asked for.
+fn every_kind(
+    arguments: &Arguments,
+    transform: Transform,
+    engine: EngineId,
+    sizes: &[Size],
+    sas: &[usize],
+    bursts: &[usize],
+) -> Vec<Kind> {
+    let mut kinds = Vec::new();
+    for size in sizes {
+        for way in &arguments.direction {
+            for sas in sas {
+                kinds.extend(bursts.iter().map(|burst| Kind {
+                    transform,
+                    engine,
+                    direction: way.direction(),
+                    size: size.clone(),
+                    sas: *sas,
+                    burst: *burst,
+                }));
+            }
+        }
+    }
+    kinds
 }
 
 /// Some of the packets that the first cell puts out, as Ethernet frames.

@@ -1,5 +1,6 @@
 //! What `bench`, `compare`, `profile` and `cores` have in common: how the packets and the engine are named.
 
+use std::iter;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
@@ -51,6 +52,36 @@ pub(super) fn in_range(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<
     move |text| {
         let wrong = || format!("{text} is no number from {} to {}", range.start(), range.end());
         text.parse().ok().filter(|n| range.contains(n)).ok_or_else(wrong)
+    }
+}
+
+/// Numbers that a list is made of: one, or `A..B`, which is A, its doubles below B, and B.
+#[derive(Debug, Clone)]
+pub(super) struct Counts(Vec<usize>);
+
+impl Counts {
+    /// All that were asked for, each once, in that order.
+    pub(super) fn all(lists: &[Self]) -> Vec<usize> {
+        let mut all = Vec::new();
+        for count in lists.iter().flat_map(|list| &list.0) {
+            if !all.contains(count) {
+                all.push(*count);
+            }
+        }
+        all
+    }
+}
+
+pub(super) fn counts(range: RangeInclusive<usize>) -> impl Fn(&str) -> Result<Counts, String> + Clone {
+    let one = in_range(range);
+    move |text| {
+        let Some((first, last)) = text.split_once("..") else { return Ok(Counts(vec![one(text)?])) };
+        let (first, last) = (one(first)?, one(last)?);
+        if first > last {
+            return Err(format!("{text} goes down"));
+        }
+        let doubles = iter::successors(Some(first), |n| n.checked_mul(2)).take_while(|n| *n < last);
+        Ok(Counts(doubles.chain([last]).collect()))
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::bench::Varied;
 use crate::measure::throughput::{Run, Sample};
 
 /// A stored run, as far as it is compared.
@@ -81,7 +82,7 @@ fn differ(before: &[f64], now: &[f64]) -> bool {
 /// A table of ratios: above 1 is faster than before.
 pub fn text(before: &Baseline, runs: &[Run]) -> String {
     let mut text = String::from("\nagainst the baseline (above 1: faster now)\n");
-    let mut ratios = Vec::new();
+    let (mut ratios, varied) = (Vec::new(), Varied::of(runs));
     for run in runs {
         let key: Key = (
             run.transform.to_owned(),
@@ -93,7 +94,14 @@ pub fn text(before: &Baseline, runs: &[Run]) -> String {
             run.burst,
             run.scope.to_owned(),
         );
-        let name = format!("{} {} {} {} {}", run.transform, run.engine, run.direction, run.size, run.layout);
+        let mut name =
+            format!("{} {} {} {} {}", run.transform, run.engine, run.direction, run.size, run.layout);
+        if varied.sas {
+            let _ = write!(name, ", {} SA", run.sas);
+        }
+        if varied.burst {
+            let _ = write!(name, ", bursts of {}", run.burst);
+        }
         let Some(old) = before.0.get(&key) else {
             let _ = writeln!(text, "  {name:<50} not in it");
             continue;

@@ -3,6 +3,7 @@
 pub mod attach;
 pub mod baseline;
 pub mod bench;
+pub mod beside;
 pub mod compare;
 pub mod cores;
 pub mod document;

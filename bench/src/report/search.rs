@@ -32,6 +32,10 @@ pub struct Searched {
     pub engine: &'static str,
     /// Bytes of the inner IP packet, `imix`, or a capture's name.
     pub size: String,
+    /// Security associations.
+    pub sas: usize,
+    /// Packets taken together at the most.
+    pub burst: usize,
     /// Packets a second that the core takes when there is always one.
     pub capacity_pps: f64,
     /// What was found.
@@ -43,7 +47,8 @@ impl Searched {
     /// Of packets of a kind.
     pub fn new(kind: &Kind, capacity_pps: f64, found: Found) -> Self {
         let (transform, engine) = (kind.transform.name(), kind.engine.name());
-        Self { transform, engine, size: kind.size.to_string(), capacity_pps, found }
+        let (size, sas, burst) = (kind.size.to_string(), kind.sas, kind.burst);
+        Self { transform, engine, size, sas, burst, capacity_pps, found }
     }
 }
 
@@ -60,18 +65,20 @@ impl Document {
         let [goal, lower, upper, conditional, capacity, trials] = columns;
         let _ = writeln!(
             text,
-            "  {:<20}{:<9}{:>6}  {goal:<8}{lower:>9}{upper:>9}{conditional:>13}{capacity:>10}{trials:>8}",
-            "transform", "engine", "bytes"
+            "  {:<20}{:<9}{:>6}{:>9}{:>7}  {goal:<8}{lower:>9}{upper:>9}{conditional:>13}{capacity:>10}{trials:>8}",
+            "transform", "engine", "bytes", "SAs", "burst"
         );
         for run in &self.runs {
             let mpps = |pps: Option<f64>| pps.map_or("-".to_owned(), |pps| format!("{:.3}", pps / 1e6));
             let f = &run.found;
             let _ = writeln!(
                 text,
-                "  {:<20}{:<9}{:>6}  {:<8}{:>9}{:>9}{:>13}{:>10}{:>8}",
+                "  {:<20}{:<9}{:>6}{:>9}{:>7}  {:<8}{:>9}{:>9}{:>13}{:>10}{:>8}",
                 run.transform,
                 run.engine,
                 run.size,
+                run.sas,
+                run.burst,
                 f.goal,
                 mpps(f.lower_pps),
                 mpps(f.upper_pps),

@@ -26,7 +26,8 @@ pub enum Scope {
 }
 
 impl Scope {
-    const fn name(self) -> &'static str {
+    /// `path` or `crypto`.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Path => "path",
             Self::Crypto => "crypto",
