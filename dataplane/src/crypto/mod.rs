@@ -82,6 +82,18 @@ enum Material {
     IpsecMb(ipsec_mb::Material),
 }
 
+/// What an engine made of key material, for its own use.
+pub struct Expanded(Material);
+
+/// What a key is to be made of; lengths are the transform's own.
+pub struct Secrets<'a> {
+    transform: Transform,
+    direction: Direction,
+    key: &'a [u8],
+    auth_key: &'a [u8],
+    esn: bool,
+}
+
 impl Key {
     /// The engine that made it, and that its jobs go to.
     pub fn engine(&self) -> EngineId {
@@ -139,6 +151,9 @@ pub trait Engine: Send + Sync {
     /// Whether it can do this transform on this CPU.
     fn covers(&self, transform: Transform) -> bool;
 
+    /// What it makes of key material whose lengths are right; none where it does not cover the transform.
+    fn expand(&self, secrets: &Secrets<'_>) -> Option<Expanded>;
+
     /// Make a key for one direction of an SA. `key` is the cipher's key then its salt, `auth_key` the integrity key.
     ///
     /// # Errors
@@ -150,7 +165,16 @@ pub trait Engine: Send + Sync {
         key: &[u8],
         auth_key: &[u8],
         esn: bool,
-    ) -> Result<Key, KeyError>;
+    ) -> Result<Key, KeyError> {
+        check_lengths(transform, key, auth_key)?;
+        let not_covered = KeyError::NotCovered { engine: self.id(), transform };
+        if !self.covers(transform) {
+            return Err(not_covered);
+        }
+        let secrets = Secrets { transform, direction, key, auth_key, esn };
+        let Expanded(material) = self.expand(&secrets).ok_or(not_covered)?;
+        Ok(Key { transform, esn, direction, material })
+    }
 
     /// Encrypt in place, write the ICVs, set `verified`. Jobs may mix SAs, transforms and lengths; those whose key
     /// another engine made are left alone, as they are another engine's to do.

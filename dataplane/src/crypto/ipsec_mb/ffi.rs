@@ -8,7 +8,7 @@ use espalier_wire::plane::Direction;
 use espalier_wire::{Cipher, Integrity, Transform};
 
 use super::super::layout::Parts;
-use super::super::{Job, Key};
+use super::super::{Job, Key, Secrets};
 use crate::crypto::simd::cpu::Level;
 
 /// Packets of one call.
@@ -116,7 +116,8 @@ impl Manager {
     }
 
     /// Of lengths that have been checked. None without memory.
-    pub(super) fn key(&self, transform: Transform, key: &[u8], auth_key: &[u8], esn: bool) -> Option<MbKey> {
+    pub(super) fn key(&self, secrets: &Secrets<'_>) -> Option<MbKey> {
+        let Secrets { transform, key, auth_key, esn, .. } = *secrets;
         let shape = Shape::new(transform, esn);
         let (manager, auth_len) = (self.0.as_ptr(), auth_key.len());
         // SAFETY: as many bytes as the transform's lengths say, which `check_lengths` has seen to.

@@ -6,9 +6,8 @@
 use std::cell::OnceCell;
 
 use espalier_wire::Transform;
-use espalier_wire::plane::Direction;
 
-use super::{Engine, EngineId, Job, Key, KeyError, check_lengths};
+use super::{Engine, EngineId, Expanded, Job, Key, Secrets};
 use crate::crypto::simd::cpu;
 
 #[allow(unsafe_code, reason = "a library of C")]
@@ -47,18 +46,9 @@ impl Engine for IpsecMb {
         true
     }
 
-    fn key(
-        &self,
-        transform: Transform,
-        direction: Direction,
-        key: &[u8],
-        auth_key: &[u8],
-        esn: bool,
-    ) -> Result<Key, KeyError> {
-        check_lengths(transform, key, auth_key)?;
-        let made = with_manager(|manager| manager.key(transform, key, auth_key, esn)).flatten();
-        let material = made.ok_or(KeyError::NotCovered { engine: self.id(), transform })?;
-        Ok(Key { transform, esn, direction, material: super::Material::IpsecMb(Material(material)) })
+    fn expand(&self, secrets: &Secrets<'_>) -> Option<Expanded> {
+        let material = with_manager(|manager| manager.key(secrets)).flatten()?;
+        Some(Expanded(super::Material::IpsecMb(Material(material))))
     }
 
     fn seal(&self, jobs: &mut [Job<'_>]) {

@@ -8,7 +8,7 @@ use espalier_wire::plane::Direction;
 use espalier_wire::{Cipher, Integrity, Transform};
 
 use super::layout::Parts;
-use super::{Engine, EngineId, Job, Key, KeyError, check_lengths};
+use super::{Engine, EngineId, Expanded, Job, Secrets};
 
 pub(super) mod combined;
 mod separate;
@@ -28,7 +28,8 @@ pub(super) enum Material {
 }
 
 impl Material {
-    fn new(transform: Transform, direction: Direction, key: &[u8], auth_key: &[u8]) -> Option<Self> {
+    fn new(secrets: &Secrets<'_>) -> Option<Self> {
+        let Secrets { transform, direction, key, auth_key, .. } = *secrets;
         Some(match transform.integrity() {
             Integrity::Combined => Self::Combined(CombinedKey::new(transform.cipher(), key)?),
             integrity => Self::Separate {
@@ -77,21 +78,8 @@ impl Engine for Library {
             || matches!(transform.cipher(), Cipher::Aes128Cbc | Cipher::Aes192Cbc | Cipher::Aes256Cbc)
     }
 
-    fn key(
-        &self,
-        transform: Transform,
-        direction: Direction,
-        key: &[u8],
-        auth_key: &[u8],
-        esn: bool,
-    ) -> Result<Key, KeyError> {
-        let not_covered = KeyError::NotCovered { engine: self.id(), transform };
-        if !self.covers(transform) {
-            return Err(not_covered);
-        }
-        check_lengths(transform, key, auth_key)?;
-        let material = Material::new(transform, direction, key, auth_key).ok_or(not_covered)?;
-        Ok(Key { transform, esn, direction, material: super::Material::Library(material) })
+    fn expand(&self, secrets: &Secrets<'_>) -> Option<Expanded> {
+        Some(Expanded(super::Material::Library(Material::new(secrets)?)))
     }
 
     fn seal(&self, jobs: &mut [Job<'_>]) {
@@ -113,7 +101,7 @@ impl Engine for Library {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::crypto::Key;
 
     /// Bytes of one direction's key that aws-lc has a part in.
     #[test]

@@ -8,7 +8,7 @@ use espalier_wire::plane::Direction;
 use espalier_wire::{Integrity, Transform};
 
 use super::layout::Parts;
-use super::{Engine, EngineId, Job, Key, KeyError, check_lengths};
+use super::{Engine, EngineId, Expanded, Job, Secrets};
 
 pub(super) mod cbc;
 pub(super) mod combined;
@@ -31,7 +31,8 @@ pub(super) enum Material {
 }
 
 impl Material {
-    fn new(transform: Transform, direction: Direction, key: &[u8], auth_key: &[u8]) -> Option<Self> {
+    fn new(secrets: &Secrets<'_>) -> Option<Self> {
+        let Secrets { transform, direction, key, auth_key, .. } = *secrets;
         Some(match transform.integrity() {
             Integrity::Combined => Self::Combined(CombinedKey::new(transform.cipher(), key)?),
             integrity => Self::Separate {
@@ -79,18 +80,8 @@ impl Engine for Scalar {
         true
     }
 
-    fn key(
-        &self,
-        transform: Transform,
-        direction: Direction,
-        key: &[u8],
-        auth_key: &[u8],
-        esn: bool,
-    ) -> Result<Key, KeyError> {
-        check_lengths(transform, key, auth_key)?;
-        let material = Material::new(transform, direction, key, auth_key)
-            .ok_or(KeyError::NotCovered { engine: self.id(), transform })?;
-        Ok(Key { transform, esn, direction, material: super::Material::Scalar(material) })
+    fn expand(&self, secrets: &Secrets<'_>) -> Option<Expanded> {
+        Some(Expanded(super::Material::Scalar(Material::new(secrets)?)))
     }
 
     fn seal(&self, jobs: &mut [Job<'_>]) {
@@ -141,7 +132,7 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn bytes_an_sa() {
-        assert_eq!(size_of::<Key>(), 48);
+        assert_eq!(size_of::<crate::crypto::Key>(), 48);
         let sizes = [
             112, 128, 144, 240, 256, 496, 512, 528, 288, 304, 320, 336, 352, 368, 384, 528, 528, 320, 352,
             384, 320, 32,

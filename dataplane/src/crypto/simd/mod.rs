@@ -24,7 +24,7 @@
 use espalier_wire::plane::Direction;
 use espalier_wire::{Cipher, Integrity, Transform};
 
-use super::{Engine, EngineId, Job, Key, KeyError, check_lengths};
+use super::{Engine, EngineId, Expanded, Job, Secrets};
 
 #[cfg(target_arch = "x86_64")]
 mod aes;
@@ -64,13 +64,8 @@ pub(super) enum Material {
 
 #[cfg(target_arch = "x86_64")]
 impl Material {
-    fn new(
-        transform: Transform,
-        direction: Direction,
-        key: &[u8],
-        auth_key: &[u8],
-        esn: bool,
-    ) -> Option<Self> {
+    fn new(secrets: &Secrets<'_>) -> Option<Self> {
+        let Secrets { transform, direction, key, auth_key, esn } = *secrets;
         Some(match (transform.integrity(), transform.cipher()) {
             (Integrity::Combined, Cipher::Aes128Gmac) => Self::Gmac(Box::new(gcm::GcmKey::new(key, esn)?)),
             (Integrity::Combined, Cipher::ChaCha20Poly1305) => {
@@ -132,7 +127,7 @@ pub(super) enum Material {}
 
 #[cfg(not(target_arch = "x86_64"))]
 impl Material {
-    fn new(_: Transform, _: Direction, _: &[u8], _: &[u8], _: bool) -> Option<Self> {
+    fn new(_: &Secrets<'_>) -> Option<Self> {
         None
     }
 }
@@ -147,20 +142,8 @@ impl Engine for Simd {
         cpu::level() >= cpu::Level::Avx2
     }
 
-    fn key(
-        &self,
-        transform: Transform,
-        direction: Direction,
-        key: &[u8],
-        auth_key: &[u8],
-        esn: bool,
-    ) -> Result<Key, KeyError> {
-        check_lengths(transform, key, auth_key)?;
-        let material = Some(transform)
-            .filter(|t| self.covers(*t))
-            .and_then(|t| Material::new(t, direction, key, auth_key, esn))
-            .ok_or(KeyError::NotCovered { engine: self.id(), transform })?;
-        Ok(Key { transform, esn, direction, material: super::Material::Simd(material) })
+    fn expand(&self, secrets: &Secrets<'_>) -> Option<Expanded> {
+        Some(Expanded(super::Material::Simd(Material::new(secrets)?)))
     }
 
     #[cfg(target_arch = "x86_64")]
