@@ -9,7 +9,7 @@
 //! 0            head            head + len      capacity
 //! ```
 
-use crate::mem::{prefetch, prefetch_lines};
+use crate::mem::prefetch_line;
 use std::ops::{Deref, DerefMut};
 
 use espalier_wire::{IfIndex, Tag};
@@ -122,12 +122,14 @@ impl Frame {
 
     /// Fetch the line about the packet and the first of it, where ports put it, towards the core: link and IP header,
     /// and what follows them.
-    #[inline]
+    #[inline(always)]
     pub fn fetch(&self) {
-        prefetch(&self.0.meta);
-        if let Some(line) = self.0.lines.get(HEADROOM / LINE - 1) {
-            prefetch_lines::<3, _>(line);
-        }
+        const LINK: usize = HEADROOM / LINE;
+        let buffer = &self.0.meta;
+        prefetch_line::<0, _>(buffer);
+        prefetch_line::<LINK, _>(buffer);
+        prefetch_line::<{ LINK + 1 }, _>(buffer);
+        prefetch_line::<{ LINK + 2 }, _>(buffer);
     }
 }
 
@@ -237,6 +239,36 @@ impl Buffer<[CacheLine]> {
         self.lines.as_mut_bytes().get_mut(from..from + N)?.first_chunk_mut()
     }
 
+    /// As [`before_mut`](Self::before_mut), and besides the M bytes that begin at the packet's byte `behind`, which is not
+    /// before the end of the others.
+    #[inline(always)]
+    pub fn around_mut<const N: usize, const M: usize>(
+        &mut self,
+        at: u32,
+        before: u32,
+        behind: u32,
+    ) -> Option<(&mut [u8; N], &mut [u8; M])> {
+        let head = self.head as usize;
+        let from = (head + at as usize).checked_sub(before as usize)?;
+        let (front, rest) = self.lines.as_mut_bytes().get_mut(from..)?.split_first_chunk_mut::<N>()?;
+        let skip = (head + behind as usize).checked_sub(from + N)?;
+        Some((front, rest.get_mut(skip..skip + M)?.first_chunk_mut()?))
+    }
+
+    /// N bytes of buffer from the packet's byte `at` on, and M from its byte `behind` on, which is not before their end;
+    /// `None` past the buffer's.
+    #[inline(always)]
+    pub fn rows_mut<const N: usize, const M: usize>(
+        &mut self,
+        at: u32,
+        behind: u32,
+    ) -> Option<(&mut [u8; N], &mut [u8; M])> {
+        let (head, bytes) = (self.head as usize, self.lines.as_mut_bytes());
+        let (front, back) = bytes.split_at_mut_checked(head + behind as usize)?;
+        let from = head + at as usize;
+        Some((front.get_mut(from..from + N)?.first_chunk_mut()?, back.first_chunk_mut()?))
+    }
+
     /// The packet begins `from` bytes after those that [`before_mut`](Self::before_mut) gave, and has `len` bytes, which are
     /// inside the buffer: how many it had.
     #[inline(always)]
@@ -290,6 +322,15 @@ mod tests {
         assert!(frame.before_mut::<30>(0, 28).is_some_and(|row| row[28..] == *b"pa"));
         assert!(frame.before_mut::<30>(0, HEADROOM as u32 + 1).is_none());
         assert!(frame.before_mut::<2113>(0, 28).is_none());
+        let around = frame.around_mut::<30, 3>(0, 28, 3);
+        assert!(around.is_some_and(|(front, behind)| front[28..] == *b"pa" && *behind == *b"ket"));
+        assert!(frame.around_mut::<30, 3>(0, 28, 1).is_none(), "they overlap");
+        let rows = frame.rows_mut::<2, 1>(1, 3);
+        assert!(rows.is_some_and(|(front, behind)| *front == *b"ac" && *behind == *b"k"));
+        assert!(frame.rows_mut::<2, 1>(2, 3).is_none(), "they overlap");
+        assert!(frame.rows_mut::<2, 3>(0, 2112 - HEADROOM as u32 + 62).is_none(), "past the end");
+        assert!(frame.around_mut::<30, 3>(0, HEADROOM as u32 + 1, 3).is_none());
+        assert!(frame.around_mut::<30, 3>(0, 28, 2112 - HEADROOM as u32 - 2).is_none(), "past the end");
         assert!(!frame.reframe(2, 2048 + 64) && !frame.reframe(u32::MAX, 1));
         assert_eq!((frame.row(2), frame.row::<2112>(0)), (Some(b"cket"), None));
         assert_eq!(frame.bytes().as_ptr() as usize % 64, 0);

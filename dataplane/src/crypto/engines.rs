@@ -208,10 +208,14 @@ pub fn open(jobs: &mut [Job<'_>]) {
 /// Every engine that has a job gets the whole batch once, and leaves others' jobs alone: no reordering, no allocation,
 /// and the multi-buffer engines see all their jobs together however they are mixed.
 fn each_engine(jobs: &mut [Job<'_>], run: impl Fn(&dyn Engine, &mut [Job<'_>])) {
-    let mut present = 0;
+    let (mut present, mut last) = (0, None);
     for job in &mut *jobs {
         job.verified = false;
-        present |= job.key.engine().bit();
+        let key = Some(std::ptr::from_ref(job.key));
+        if key != last {
+            present |= job.key.engine().bit();
+            last = key;
+        }
     }
     for id in EngineId::ALL.iter().filter(|id| present & id.bit() != 0) {
         run(id.engine(), jobs);

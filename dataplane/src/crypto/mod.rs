@@ -95,6 +95,23 @@ pub struct Secrets<'a> {
 }
 
 impl Key {
+    /// Fetch towards the core the first line of what a packet wants of it. The core waits where it does not know the page, for
+    /// several at once when they are asked for in a row.
+    #[inline(always)]
+    pub(crate) fn fetch_first(&self) {
+        if let Material::Simd(material) = &self.material {
+            material.fetch_first();
+        }
+    }
+
+    /// Fetch all of it, some packets before the engine asks.
+    #[inline(always)]
+    pub(crate) fn fetch(&self) {
+        if let Material::Simd(material) = &self.material {
+            material.fetch();
+        }
+    }
+
     /// The engine that made it, and that its jobs go to.
     pub fn engine(&self) -> EngineId {
         match self.material {

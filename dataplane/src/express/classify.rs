@@ -9,6 +9,7 @@ use super::flows::{FlowCache, FlowKey, Way, has_ports};
 use super::{IP, LINK};
 use crate::batch::Batch;
 use crate::frame::Frame;
+use crate::mem::prefetch;
 use crate::pipeline::Security;
 use crate::policy::PolicyRef;
 use crate::worker::Worker;
@@ -85,9 +86,9 @@ pub(super) fn part<const AT: usize, const N: usize, const M: usize>(row: &[u8; M
 #[inline(always)]
 pub(super) fn sound_len(header: &[u8; SEEN], max: usize) -> Option<u16> {
     // The first byte; "more fragments" and the offset: "don't fragment" may be set.
-    const PLAIN: u64 = u64::from_ne_bytes([255, 0, 0, 0, 0, 0, 0x3f, 255]);
+    const PLAIN: u64 = u64::from_le_bytes([255, 0, 0, 0, 0, 0, 0x3f, 255]);
     let len = u16::from_be_bytes(*part::<2, 2, SEEN>(header));
-    let right = word::<0, SEEN>(header) & PLAIN == u64::from_ne_bytes([0x45, 0, 0, 0, 0, 0, 0, 0])
+    let right = word::<0, SEEN>(header) & PLAIN == u64::from_le_bytes([0x45, 0, 0, 0, 0, 0, 0, 0])
         && usize::from(len) >= SEEN
         && usize::from(len) <= max
         && checksum::is_right(part::<0, IP, SEEN>(header));
@@ -103,42 +104,92 @@ pub(super) fn flow_key(header: &[u8; SEEN], meta: u32) -> FlowKey {
     FlowKey::new(addresses, ports, proto, meta)
 }
 
-/// Eight bytes of a larger row.
+/// Eight bytes of a larger row, the first in the lowest bits.
 #[inline(always)]
 pub(super) fn word<const AT: usize, const M: usize>(row: &[u8; M]) -> u64 {
-    u64::from_ne_bytes(*part::<AT, 8, M>(row))
+    u64::from_le_bytes(*part::<AT, 8, M>(row))
 }
 
-/// Of an IPv4 header's third word of four bytes and what follows it up to the upper layer's first four: protocol, addresses,
-/// ports.
-pub(super) const SAME: u64 = u64::from_ne_bytes([0, 255, 0, 0, 255, 255, 255, 255]);
+/// An IPv4 packet's length, which its first word holds in its third and fourth byte.
+#[inline(always)]
+pub(super) fn len_of(first: u64) -> u32 {
+    u32::from((first >> 16) as u16).swap_bytes() >> 16
+}
+
+/// Of an IPv4 header's second word and what follows it up to the upper layer's first four bytes: protocol, addresses, ports.
+pub(super) const SAME: u64 = u64::from_le_bytes([0, 255, 0, 0, 255, 255, 255, 255]);
 
 /// What is read of a frame's headers.
 const ROW: usize = LINK + SEEN;
 
-/// A packet that others may follow.
+/// A packet that others may follow: its link header's first two words but one byte, its own three.
 #[derive(Clone, Copy)]
 struct First {
-    /// The link header's first eight bytes.
-    station: u64,
-    /// The packet's from the ninth on.
-    ip: [u64; 2],
+    link: [u64; 2],
+    ip: [u64; 3],
 }
 
+/// Of the link header's last six bytes and the two behind it: that it is IPv4.
+const KIND: u64 = u64::from_le_bytes([0, 0, 0, 0, 255, 255, 255, 0]);
+/// Of a packet's first word: fragments have an offset or have more behind them.
+const WHOLE: u64 = u64::from_le_bytes([0, 0, 0, 0, 0, 0, 0x3f, 255]);
+
 impl First {
+    #[inline(always)]
     fn new(header: &[u8; ROW]) -> Self {
-        let ip = [word::<{ LINK + 8 }, ROW>(header), word::<{ LINK + 16 }, ROW>(header)];
-        Self { station: word::<0, ROW>(header), ip }
+        Self {
+            link: [word::<0, ROW>(header), word::<8, ROW>(header)],
+            ip: [
+                word::<LINK, ROW>(header),
+                word::<{ LINK + 8 }, ROW>(header),
+                word::<{ LINK + 16 }, ROW>(header),
+            ],
+        }
     }
 
-    /// Whether a packet goes the same way. What holds of each for itself is not asked: that it is whole and sound.
-    #[inline(always)]
-    fn leads(&self, header: &[u8; ROW]) -> bool {
-        let other = (word::<0, ROW>(header) ^ self.station) & STATION
-            | (word::<{ LINK + 8 }, ROW>(header) ^ self.ip[0]) & SAME
-            | (word::<{ LINK + 16 }, ROW>(header) ^ self.ip[1]);
-        other == 0
+    /// How many packets of a batch go the same way, from one on. (By itself, so that it has the registers to itself.)
+    #[inline(never)]
+    fn following(&self, batch: &[Frame], from: usize) -> u32 {
+        let mut following = 0;
+        for (at, frame) in batch.iter().enumerate().skip(from) {
+            if !self.leads(frame) {
+                break;
+            }
+            if let Some(ahead) = batch.get(at + AHEAD) {
+                ahead.fetch();
+            }
+            following += 1;
+        }
+        following
     }
+
+    /// Whether a packet goes the same way, and holds of itself what the first was asked: that it is whole and sound, and not
+    /// on its last hop.
+    #[inline(always)]
+    fn leads(&self, frame: &Frame) -> bool {
+        let Some(header) = frame.row::<ROW>(0) else { return false };
+        let Self { link, ip } = Self::new(header);
+        let other = (link[0] ^ self.link[0]) & STATION
+            | (link[1] ^ self.link[1]) & KIND
+            | (ip[0] ^ self.ip[0]) & WHOLE
+            | (ip[1] ^ self.ip[1]) & SAME
+            | (ip[2] ^ self.ip[2]);
+        let len = len_of(ip[0]);
+        let sum = checksum::add_wide(checksum::add_wide(ip[0], ip[1]), u64::from(ip[2] as u32));
+        other == 0
+            && len >= SEEN as u32
+            && len as usize + LINK <= frame.len()
+            && ip[1] as u8 > 1
+            && checksum::is_multiple(sum)
+            && is_from_elsewhere(frame)
+            && !frame.meta.opened
+    }
+}
+
+/// Whether a frame came from a port, or out of an SA.
+#[inline(always)]
+fn is_from_elsewhere(frame: &Frame) -> bool {
+    !frame.meta.control && frame.meta.egress.is_none()
 }
 
 /// Whose frames an interface takes.
@@ -149,7 +200,7 @@ struct Door<'a> {
     meta: u32,
 }
 
-const STATION: u64 = u64::from_ne_bytes([255, 255, 255, 255, 255, 255, 0, 0]);
+const STATION: u64 = u64::from_le_bytes([255, 255, 255, 255, 255, 255, 0, 0]);
 
 impl Door<'_> {
     #[inline(always)]
@@ -174,30 +225,26 @@ impl Worker {
         batch.iter().take(AHEAD).for_each(Frame::fetch);
         let [a, b, c, d, e, f] = link.iface.mac.0;
         let door = Door {
-            own: u64::from_ne_bytes([a, b, c, d, e, f, 0, 0]),
+            own: u64::from_le_bytes([a, b, c, d, e, f, 0, 0]),
             also: &link.iface.also_accepts,
             meta: FlowKey::meta(ingress, false),
         };
-        let mut first = None::<First>;
-        for (at, frame) in batch.iter().enumerate() {
+        let mut at = 0;
+        while let Some(frame) = batch.get(at) {
             if let Some(ahead) = batch.get(at + AHEAD) {
                 ahead.fetch();
             }
+            at += 1;
             let header = glance(frame);
-            if let (Some(first), Some(header), Some(look)) = (&first, header, looks.last_mut())
-                && first.leads(header)
-                && header[LINK + 8] > 1
-            {
-                look.count += 1;
-                continue;
-            }
-            let look = header.filter(|header| door.takes(header)).map_or(LONG, |header| {
-                self.look_at(
-                    part::<LINK, SEEN, ROW>(header),
-                    door.meta | FlowKey::meta(IfIndex(0), frame.meta.opened),
-                )
+            let mut look = header.filter(|header| door.takes(header)).map_or(LONG, |header| {
+                let opened = FlowKey::meta(IfIndex(0), frame.meta.opened);
+                self.look_at(part::<LINK, SEEN, ROW>(header), door.meta | opened)
             });
-            first = header.filter(|_| !look.is_long() && !frame.meta.opened).map(First::new);
+            if let Some(header) = header.filter(|_| !look.is_long() && !frame.meta.opened) {
+                let following = First::new(header).following(batch, at);
+                look.count += following;
+                at += following as usize;
+            }
             looks.push(look);
         }
         looks.iter().for_each(|look| fetch(&self.express.flows, &self.security, look));
@@ -220,13 +267,16 @@ impl Worker {
     pub(super) fn look_up(&mut self, looks: &mut [Look]) {
         let Self { express, security, .. } = self;
         express.looked_up = express.flows.age();
-        for look in looks {
+        for look in &mut *looks {
             if matches!(look.is, Is::Clear | Is::Seal) {
                 look.is = Is::Transit;
             }
             find(&express.flows, security, look);
             fetch(&express.flows, security, look);
         }
+        // Each in a row of its own, for those before say where it is.
+        looks.iter().for_each(|look| fetch_second(security, look));
+        looks.iter().for_each(|look| fetch_third(&express.flows, security, look));
     }
 
     /// Ask about every flow that is not known, the first one's last: whatever had to make room, its answer is there.
@@ -245,7 +295,7 @@ fn glance(frame: &Frame) -> Option<&[u8; ROW]> {
     let max = frame.len().checked_sub(LINK)?;
     let header = frame.row::<ROW>(0)?;
     let ipv4 = u16::from_be_bytes(*part::<12, 2, ROW>(header)) == EtherType::IPV4.0;
-    if !ipv4 || frame.meta.control || frame.meta.egress.is_some() {
+    if !ipv4 || !is_from_elsewhere(frame) {
         return None;
     }
     sound_len(part::<LINK, SEEN, ROW>(header), max).map(|_| header)
@@ -288,12 +338,41 @@ fn fetch(flows: &FlowCache, security: &Security, look: &Look) {
     }
 }
 
-/// Fetch what is wanted of an SA besides.
+/// Fetch what the first line of an SA says of where it is: what engine's key it has. The SA's second line is on the same page.
 #[inline(always)]
-pub(super) fn fetch_second(security: &Security, look: &Look) {
+fn fetch_second(security: &Security, look: &Look) {
+    let key = match look.is {
+        Is::Open => {
+            security.inbound.fetch::<1>(look.place);
+            security.inbound.peek(look.place).map(|sa| &sa.key)
+        }
+        Is::Seal => {
+            security.policies.fetch::<1>(look.policy);
+            security.outbound(look.policy).map(|sa| &sa.key)
+        }
+        _ => None,
+    };
+    if let Some(key) = key {
+        prefetch(&**key);
+    }
+}
+
+/// Fetch what those lines say: the first line of the key's material, and the answer that is likely to be wanted of what is
+/// inside.
+#[inline(always)]
+fn fetch_third(flows: &FlowCache, security: &Security, look: &Look) {
     match look.is {
-        Is::Open => security.inbound.fetch::<1>(look.place),
-        Is::Seal => security.policies.fetch::<1>(look.policy),
+        Is::Open => {
+            if let Some(sa) = security.inbound.peek(look.place) {
+                sa.key.fetch_first();
+                flows.fetch(sa.last_flow);
+            }
+        }
+        Is::Seal => {
+            if let Some(sa) = security.outbound(look.policy) {
+                sa.key.fetch_first();
+            }
+        }
         _ => {}
     }
 }

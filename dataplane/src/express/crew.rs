@@ -14,18 +14,17 @@ use std::sync::Arc;
 
 use espalier_wire::plane::Direction;
 
-use super::Note;
+use super::work::{Span, Work};
 use crate::crypto::Key;
 use crate::mem::sync::Patience;
 use crate::mem::{Receiver, Sender, spsc};
-use crate::stage::crypt::Work;
 
 /// Packets under way, and all that crypting them takes.
 #[derive(Debug, Default)]
 pub(super) struct Parcel {
-    pub(super) work: Work<Note>,
+    pub(super) work: Work,
     pub(super) direction: Option<Direction>,
-    /// The keys of packets, one for each run of packets of one SA …
+    /// The keys of its spans, one for each run of spans of one SA …
     keys: Vec<Arc<Key>>,
     /// … and which is whose; past the last: none.
     whose: Vec<u32>,
@@ -33,11 +32,11 @@ pub(super) struct Parcel {
 
 impl Parcel {
     /// Take along the keys, so that nothing of the owner's is needed.
-    fn pack<'k>(&mut self, key: impl Fn(&Note) -> Option<&'k Arc<Key>>) {
+    fn pack<'k>(&mut self, key: impl Fn(&Span) -> Option<&'k Arc<Key>>) {
         self.whose.clear();
         let mut last: Option<&Arc<Key>> = None;
-        for (_, note) in self.work.frames.iter().zip(&self.work.notes) {
-            let Some(key) = key(note) else {
+        for span in &self.work.spans {
+            let Some(key) = key(span) else {
                 self.whose.push(u32::MAX);
                 continue;
             };
@@ -51,7 +50,7 @@ impl Parcel {
 
     fn crypt(&mut self) {
         let (keys, whose) = (&self.keys, &self.whose);
-        let key = |at: usize, _: &Note| Some(&**keys.get(*whose.get(at)? as usize)?);
+        let key = |at: usize, _: &Span| Some(&**keys.get(*whose.get(at)? as usize)?);
         match self.direction {
             Some(Direction::Inbound) => self.work.open(key),
             _ => self.work.seal(key),
@@ -139,9 +138,9 @@ impl Crew {
     /// Deal what is in `work`, which is then empty: to the next helper with room, else it is crypted here.
     pub(super) fn deal<'k>(
         &mut self,
-        work: &mut Work<Note>,
+        work: &mut Work,
         direction: Option<Direction>,
-        key: impl Fn(&Note) -> Option<&'k Arc<Key>>,
+        key: impl Fn(&Span) -> Option<&'k Arc<Key>>,
     ) {
         let mut parcel = self.spare.pop().unwrap_or_default();
         std::mem::swap(&mut parcel.work, work);
@@ -218,14 +217,15 @@ impl Crew {
 mod loom_tests {
     use loom::thread;
 
-    use super::super::NOTHING;
+    use super::super::work::Row;
     use super::*;
     use crate::frame::{Class, Frame};
-    use crate::stage::crypt::Plan;
 
-    fn work(seq: u64) -> Work<Note> {
+    fn work(seq: u64) -> Work {
         let mut work = Work::default();
-        work.push(Frame::new(Class::Small), Plan::NONE, Note { seq, ..NOTHING });
+        work.frames.push(Frame::new(Class::Small));
+        work.make_room();
+        work.rows[0] = Row::new(seq, 0, 0, 0);
         work
     }
 
@@ -249,7 +249,7 @@ mod loom_tests {
             let mut next = 0;
             let mut collected = |crew: &mut Crew, wait| {
                 while let Some(parcel) = crew.collect(wait) {
-                    assert_eq!((parcel.work.notes[0].seq, parcel.work.len()), (next, 1));
+                    assert_eq!((parcel.work.rows[0].seq, parcel.work.len()), (next, 1));
                     next += 1;
                 }
             };

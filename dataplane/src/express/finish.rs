@@ -2,14 +2,13 @@
 //! long way or is lost.
 
 use espalier_wire::plane::Direction;
-use espalier_wire::{Cause, IfIndex, Instant};
+use espalier_wire::{Cause, Instant};
 
-use super::open::Inside;
+use super::open::{Inside, take_one};
 use super::prepare::Stop;
-use super::{Note, Tally};
+use super::work::Work;
+use super::{Tally, tally};
 use crate::fate::Output;
-use crate::frame::Frame;
-use crate::stage::crypt::{Plan, Work};
 use crate::worker::Worker;
 
 impl Worker {
@@ -17,97 +16,106 @@ impl Worker {
     pub(super) fn finish(
         &mut self,
         now: Instant,
-        work: &mut Work<Note>,
+        work: &mut Work,
         direction: Option<Direction>,
         out: &mut Output,
     ) {
+        self.express.leaving.clear();
         if direction == Some(Direction::Inbound) {
-            self.finish_opened(now, work, out);
-        } else if work.frames.iter().zip(&work.plans).all(|(_, plan)| plan.done) {
-            self.send_all(work, out);
-        } else {
-            self.send_done(work, out);
+            return self.finish_opened(now, work, out);
         }
+        if !work.is_all_done() {
+            return self.send_done(work, out);
+        }
+        for span in &work.spans {
+            let left = Tally { iface: span.iface, packets: span.count, bytes: span.bytes };
+            tally(&mut self.express.leaving, left);
+        }
+        self.send_leaving(work, out);
     }
 
-    /// What was sealed, and what went along in clear: frames are what their plans say.
-    fn send_all(&mut self, work: &mut Work<Note>, out: &mut Output) {
-        let (mut left, mut by) = (Tally::default(), IfIndex(0));
-        let rows = work.frames.drain(..).zip(work.plans.iter().zip(&work.notes));
-        out.transmit.extend(rows.map(|(frame, (plan, note))| {
-            if note.iface != by {
-                self.count_out(by, &std::mem::take(&mut left));
-                by = note.iface;
-            }
-            left.add(plan.at + plan.len);
-            (note.iface, frame)
-        }));
-        self.count_out(by, &left);
+    /// Send those that leave, the first of the work.
+    fn send_leaving(&mut self, work: &mut Work, out: &mut Output) {
+        let leaving = std::mem::take(&mut self.express.leaving);
+        let all = leaving.iter().map(|left| left.packets as usize).sum::<usize>().min(work.len());
+        let mut frames = work.frames.drain(..all);
+        for left in &leaving {
+            let iface = left.iface;
+            out.transmit.extend(frames.by_ref().take(left.packets as usize).map(|frame| (iface, frame)));
+            self.count_out(left);
+        }
+        drop(frames);
+        self.express.leaving = leaving;
     }
 
-    /// The same where the engine refused some.
+    /// What was sealed where the engine refused some.
     #[cold]
-    fn send_done(&mut self, work: &mut Work<Note>, out: &mut Output) {
-        for (frame, plan, note) in work.drain() {
-            if plan.done {
-                self.send_one(frame, &plan, &note, out);
+    fn send_done(&mut self, work: &mut Work, out: &mut Output) {
+        let mut frames = std::mem::take(&mut work.frames);
+        for (frame, row) in frames.drain(..).zip(&work.rows) {
+            if work.is_done(row) {
+                let iface = work.span_of(row).iface;
+                self.count_out(&Tally { iface, packets: 1, bytes: frame.len() as u64 });
+                out.transmit.push((iface, frame));
             } else {
                 self.lose(frame, Cause::NoSa, out);
             }
         }
+        work.frames = frames;
     }
 
-    fn finish_opened(&mut self, now: Instant, work: &mut Work<Note>, out: &mut Output) {
-        self.express.insides.clear();
+    fn finish_opened(&mut self, now: Instant, work: &mut Work, out: &mut Output) {
         let mut at = 0;
         while at < work.len() {
-            self.express.look_inside(work, false);
-            at = self.take_out(work, at);
-            if at < self.express.insides.len() {
-                self.express.look_inside(work, true);
+            self.express.look_inside(work, at, false);
+            let taken = self.take_out(work, at);
+            at += taken;
+            if taken < self.express.insides.len() {
+                self.express.look_inside(work, at, true);
+                self.send_leaving(work, out);
                 return self.finish_each(now, work, at, out);
             }
             self.express.take_train(&mut self.security, work, &mut at);
         }
-        self.send_all(work, out);
+        self.send_leaving(work, out);
     }
 
-    /// Take out what can be, from the frame at `at` on: where it ended.
-    fn take_out(&mut self, work: &mut Work<Note>, mut at: usize) -> usize {
-        while self.express.take_out(&mut self.security, work, &mut at) == Stop::Unknown {
-            if let Some(Inside { key, place, .. }) = self.express.insides.get(at).copied() {
+    /// Take out what can be of the frames that were looked at, of which that at `from` is the first: how many.
+    fn take_out(&mut self, work: &mut Work, from: usize) -> usize {
+        let mut taken = 0;
+        while self.express.take_out(&mut self.security, work, from, &mut taken) == Stop::Unknown {
+            if let Some(Inside { key, place, .. }) = self.express.insides.get(taken).copied() {
                 self.learn(&key, place);
             }
         }
-        at
+        taken
     }
 
-    /// Some of what was opened takes the long way, the one at `refused` as the first. Those before it were taken out.
+    /// Some of what was opened takes the long way, the one that was at `refused` as the first. Those before it are sent.
     #[cold]
-    fn finish_each(&mut self, now: Instant, work: &mut Work<Note>, refused: usize, out: &mut Output) {
+    fn finish_each(&mut self, now: Instant, work: &mut Work, refused: usize, out: &mut Output) {
         let insides = std::mem::take(&mut self.express.insides);
-        let opened = work.drain().zip(&insides).enumerate();
-        for (at, ((mut frame, mut plan, mut note), inside)) in opened {
+        let mut frames = std::mem::take(&mut work.frames);
+        let rows = work.rows.get(refused..).unwrap_or_default();
+        for ((mut frame, row), inside) in frames.drain(..).zip(rows).zip(&insides) {
+            let span = work.span_of(row);
             let mut take = |worker: &mut Self| {
-                worker.express.take_one(&mut worker.security, &mut frame, inside, (&mut plan, &mut note))
+                take_one(&worker.express.flows, &mut worker.security, &mut frame, inside, (row, &span))
             };
-            let mut taken = if at < refused { Ok(()) } else { take(self) };
+            let mut taken = take(self);
             if taken == Err(Stop::Unknown) {
                 self.learn(&inside.key, inside.place);
                 taken = take(self);
             }
             match taken {
-                Ok(()) => self.send_one(frame, &plan, &note, out),
-                Err(_) => self.finish_long(now, frame, plan, &note, out),
+                Ok(left) => {
+                    self.count_out(&left);
+                    out.transmit.push((left.iface, frame));
+                }
+                Err(_) => self.finish_long(now, frame, work.plan(row), (row, &span), out),
             }
         }
+        work.frames = frames;
         self.express.insides = insides;
-    }
-
-    fn send_one(&mut self, frame: Frame, plan: &Plan, note: &Note, out: &mut Output) {
-        let mut left = Tally::default();
-        left.add(plan.at + plan.len);
-        self.count_out(note.iface, &left);
-        out.transmit.push((note.iface, frame));
     }
 }

@@ -22,6 +22,7 @@ mod seal;
 #[cfg(test)]
 mod tests;
 mod train;
+mod work;
 
 use std::sync::Arc;
 
@@ -34,8 +35,7 @@ use crate::crypto::Key;
 use crate::fate::Output;
 use crate::pipeline::Security;
 use crate::policy::PolicyRef;
-use crate::sa::InboundRef;
-use crate::stage::crypt::Work;
+use crate::sa::{InboundRef, Outbound};
 use crate::watch::{Stage, Unwatched, Watch};
 use crate::worker::Worker;
 
@@ -45,47 +45,10 @@ pub use crew::Helper;
 use flows::FlowCache;
 use open::Inside;
 use prepare::Stop;
+use work::{Span, Task, Work};
 
 const LINK: usize = ether::HEADER_LEN;
 const IP: usize = ipv4::HEADER_LEN;
-
-/// What the engine does with a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Task {
-    Nothing,
-    Seal,
-    Open,
-}
-
-/// What is noted of a packet while the engine has it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Note {
-    /// Of what is opened: its sequence number.
-    seq: u64,
-    /// The policy it is sealed for, or the slot of the SA it is opened by …
-    place: u32,
-    /// … and which SA that is.
-    generation: u32,
-    /// Where it leaves; of what is opened this is not known yet.
-    iface: IfIndex,
-    task: Task,
-    /// Of what is opened: where its text begins, and how many bytes stand behind it.
-    text_at: u8,
-    icv_len: u8,
-    /// … and its outer ECN.
-    ecn: u8,
-}
-
-const NOTHING: Note = Note {
-    seq: 0,
-    place: 0,
-    generation: 0,
-    iface: IfIndex(0),
-    task: Task::Nothing,
-    text_at: 0,
-    icv_len: 0,
-    ecn: 0,
-};
 
 /// What the express way keeps from batch to batch.
 pub(crate) struct Express {
@@ -93,9 +56,11 @@ pub(crate) struct Express {
     /// How old the answers were when they were last looked up.
     looked_up: u32,
     looks: Vec<Look>,
-    work: Work<Note>,
-    /// What was seen inside of what was opened.
+    work: Work,
+    /// What was seen inside of what was opened, from some packet on.
     insides: Vec<Inside>,
+    /// What leaves, by interface, in order.
+    leaving: Vec<Tally>,
     /// Frames behind one that takes the long way.
     rest: Batch,
     /// Who helps with the engine's part.
@@ -115,6 +80,7 @@ impl Express {
             looks: Vec::new(),
             work: Work::default(),
             insides: Vec::new(),
+            leaving: Vec::new(),
             rest: Batch::new(),
             crew: Crew::default(),
             early: None,
@@ -141,13 +107,19 @@ impl Express {
 }
 
 impl Security {
-    /// The key of a packet under way.
+    /// The SA that a policy's packets go through.
     #[inline(always)]
-    fn key_of(&self, note: &Note) -> Option<&Arc<Key>> {
-        match note.task {
+    fn outbound(&self, policy: PolicyRef) -> Option<&Outbound> {
+        self.policies.at(policy)?.outbound.as_ref()
+    }
+
+    /// The key of packets under way.
+    #[inline(always)]
+    fn key_of(&self, span: &Span) -> Option<&Arc<Key>> {
+        match span.task {
             Task::Nothing => None,
-            Task::Seal => Some(&self.policies.at(PolicyRef::of_part(note.place))?.outbound.as_ref()?.key),
-            Task::Open => Some(&self.inbound.at(InboundRef::of_parts(note.place, note.generation))?.key),
+            Task::Seal => Some(&self.outbound(PolicyRef::of_part(span.place))?.key),
+            Task::Open => Some(&self.inbound.at(InboundRef::of_parts(span.place, span.generation))?.key),
         }
     }
 }
@@ -233,9 +205,9 @@ impl Worker {
         }
         let mut work = std::mem::take(&mut self.express.work);
         if direction == Some(Direction::Inbound) {
-            work.open(|_, note| self.security.key_of(note).map(|key| &**key));
+            work.open(|_, span| self.security.key_of(span).map(|key| &**key));
         } else {
-            work.seal(|_, note| self.security.key_of(note).map(|key| &**key));
+            work.seal(|_, span| self.security.key_of(span).map(|key| &**key));
         }
         watch.passed(Stage::Crypt);
         self.finish(now, &mut work, direction, out);
@@ -246,7 +218,7 @@ impl Worker {
     /// Give what was prepared to a helper, and put out what is back.
     fn deal(&mut self, now: Instant, direction: Option<Direction>, out: &mut Output) {
         let (express, security) = (&mut self.express, &self.security);
-        express.crew.deal(&mut express.work, direction, |note| security.key_of(note));
+        express.crew.deal(&mut express.work, direction, |span| security.key_of(span));
         self.collect(now, false, out);
     }
 
@@ -302,9 +274,9 @@ impl Worker {
         }
     }
 
-    fn count_out(&mut self, iface: IfIndex, left: &Tally) {
-        if let Some(link) = self.links.at_mut(iface) {
-            link.counters.out_packets += left.packets;
+    fn count_out(&mut self, left: &Tally) {
+        if let Some(link) = self.links.at_mut(left.iface) {
+            link.counters.out_packets += u64::from(left.packets);
             link.counters.out_bytes += left.bytes;
         }
     }
@@ -318,17 +290,22 @@ fn long(looks: &[Look]) -> usize {
     first + rest.iter().take_while(|look| look.is_long()).map(|look| look.count as usize).sum::<usize>()
 }
 
-/// Packets over an interface, counted a batch at once.
-#[derive(Default)]
+/// Packets that leave over one interface, one behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tally {
-    packets: u64,
+    iface: IfIndex,
+    packets: u32,
     bytes: u64,
 }
 
-impl Tally {
-    #[inline(always)]
-    fn add(&mut self, len: u32) {
-        self.packets += 1;
-        self.bytes += u64::from(len);
+/// Add some to the last, if they leave over the same interface.
+#[inline(always)]
+fn tally(all: &mut Vec<Tally>, more: Tally) {
+    match all.last_mut() {
+        Some(last) if last.iface == more.iface => {
+            last.packets += more.packets;
+            last.bytes += more.bytes;
+        }
+        _ => all.push(more),
     }
 }

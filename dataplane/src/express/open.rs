@@ -7,17 +7,18 @@ use espalier_wire::ipv4::protocol;
 use espalier_wire::{IfIndex, Instant};
 
 use super::classify::{Look, SEEN, flow_key, part, sound_len};
-use super::flows::{Adjacency, FlowKey, Way};
+use super::flows::{Adjacency, FlowCache, FlowKey, Way};
 use super::prepare::{Ready, Rows, Stop};
 use super::seal::leave_clear;
-use super::{Express, IP, LINK, NOTHING, Note, Task};
+use super::work::{CLEAR, Row, Span, Task, Work};
+use super::{Express, IP, LINK, Tally, tally};
 use crate::fate::Output;
 use crate::frame::Frame;
 use crate::pipeline::Security;
 use crate::router::sound;
 use crate::sa::{Inbound, InboundRef, SaTable};
 use crate::stage::classify::Headers;
-use crate::stage::crypt::{Plan, Work};
+use crate::stage::crypt::Plan;
 use crate::stage::decap::{self, Opening};
 use crate::stage::ecn;
 use crate::worker::Worker;
@@ -45,8 +46,11 @@ pub(super) fn check(
     // One of several SAs with its SPI, or one whose destination a NAT changed: seldom.
     let dst = IpAddr::from(look.key.dst().to_be_bytes());
     match inbound.in_slot(look.place) {
-        Some((place, sa)) if sa.dst == dst && sa.is_quiet(now) => check_all(sa, place, ingress, rows),
-        _ => (0, 0),
+        Some((place, sa)) if sa.dst == dst && sa.is_quiet(now) => {
+            sa.key.fetch();
+            check_all(sa, place, ingress, rows)
+        }
+        _ => (CLEAR, 0),
     }
 }
 
@@ -57,57 +61,57 @@ impl Security {
         &mut self,
         frame: &mut Frame,
         inside: &Inside,
-        note: &Note,
+        (row, span): (&Row, &Span),
         way: &Adjacency,
     ) -> Option<()> {
-        let sa = self.inbound.at_mut(InboundRef::of_parts(note.place, note.generation))?;
+        let sa = self.inbound.at_mut(InboundRef::of_parts(span.place, span.generation))?;
         let plain = sa.shape.tunnel
             && inside.len <= way.mtu
             && (!sa.selects
                 || sa.selector.as_ref().is_none_or(|selector| selector.matches(&inside.key.flow())));
         // A replay in the same batch is the long way's to count.
-        if !plain || !sa.window.commit(note.seq) {
+        if !plain || !sa.window.commit(row.seq) {
             return None;
         }
         sa.meter.count(u32::from(inside.len));
+        sa.last_flow = inside.place;
         frame.meta.opened = true;
-        let fits = leave_clear(frame, u32::from(note.text_at), way, inside.len);
+        let fits = leave_clear(frame, u32::from(span.text_at), way, inside.len);
         debug_assert!(fits, "it lies inside the packet that came, and the MTU was asked");
         Some(())
     }
 }
 
 impl Express {
-    /// Look inside opened packets, from the first on that no look was taken at: up to where a train begins, or with `all`
-    /// at each. The answers about their flows are fetched.
-    pub(super) fn look_inside(&mut self, work: &Work<Note>, all: bool) {
-        let from = self.insides.len();
-        let (plans, notes) = (work.plans.get(from..), work.notes.get(from..));
-        let rows = plans.unwrap_or_default().iter().zip(notes.unwrap_or_default());
-        let (mut before, mut by) = (UNKNOWN, NOTHING);
-        for (frame, (plan, note)) in work.frames.get(from..).unwrap_or_default().iter().zip(rows) {
-            let open = note.task == Task::Open && plan.done;
-            let inside = if open { self.inside(frame, plan, note).unwrap_or(UNKNOWN) } else { UNKNOWN };
+    /// Look inside opened packets, from the one at `from` on: up to where a train begins, or with `all` at each. The answers
+    /// about their flows are fetched.
+    pub(super) fn look_inside(&mut self, work: &Work, from: usize, all: bool) {
+        self.insides.clear();
+        let (mut before, mut by) = (FlowKey::NONE, CLEAR);
+        for (frame, row) in work.frames.iter().zip(&work.rows).skip(from) {
+            let span = work.span_of(row);
+            let open = span.task == Task::Open && work.is_done(row);
+            let inside = if open { self.inside(frame, row, &span).unwrap_or(UNKNOWN) } else { UNKNOWN };
             self.insides.push(inside);
-            let follows =
-                inside.key == before.key && note.place == by.place && note.generation == by.generation;
+            let follows = inside.key == before && span.place == by.place && span.generation == by.generation;
             if follows && !all && inside.key != FlowKey::NONE {
                 break;
             }
-            (before, by) = (inside, *note);
+            (before, by) = (inside.key, span);
         }
-        self.insides.iter().skip(from).for_each(|inside| self.flows.fetch(inside.place));
+        self.insides.iter().for_each(|inside| self.flows.fetch(inside.place));
     }
 
     #[inline(always)]
-    fn inside(&self, frame: &Frame, plan: &Plan, note: &Note) -> Option<Inside> {
-        let (text_at, text_end) = (u32::from(note.text_at), plan.at + plan.len - u32::from(note.icv_len));
+    fn inside(&self, frame: &Frame, row: &Row, span: &Span) -> Option<Inside> {
+        let (text_at, text_end) =
+            (u32::from(span.text_at), u32::from(span.at) + row.len() - u32::from(span.icv_len));
         let [padding, next] = *frame.row::<2>(text_end - 2)?;
         let payload = (text_end - text_at).checked_sub(2 + u32::from(padding))?;
         let header = frame.row::<SEEN>(text_at)?;
         let len = sound_len(header, payload as usize)?;
         // RFC 6040: where the outer field says nothing the inner one stays.
-        let (outer, class) = (note.ecn, header[1]);
+        let (outer, class) = (row.ecn(), header[1]);
         let stays = outer == 0 || ecn::leave(class, outer) == Ok(class & 3);
         let plain = next == protocol::IPV4 && header[8] > 1 && stays;
         plain.then(|| {
@@ -116,50 +120,58 @@ impl Express {
         })
     }
 
-    /// Take what is inside out of each frame, from the one at `at` on. `at` is then that of the first that has another fate.
-    pub(super) fn take_out(&self, security: &mut Security, work: &mut Work<Note>, at: &mut usize) -> Stop {
-        let frames = work.frames.get_mut(*at..).unwrap_or_default().iter_mut();
-        let insides = self.insides.get(*at..).unwrap_or_default();
-        let plans = work.plans.get_mut(*at..).unwrap_or_default().iter_mut();
-        let notes = work.notes.get_mut(*at..).unwrap_or_default().iter_mut();
-        for (((frame, inside), plan), note) in frames.zip(insides).zip(plans).zip(notes) {
-            if let Err(stop) = self.take_one(security, frame, inside, (plan, note)) {
-                return stop;
+    /// Take what is inside out of each frame that was looked at, the first of which is the one at `from`; so many of them were
+    /// taken out already. `taken` is then the number of those before the first that has another fate.
+    pub(super) fn take_out(
+        &mut self,
+        security: &mut Security,
+        work: &mut Work,
+        from: usize,
+        taken: &mut usize,
+    ) -> Stop {
+        let Work { frames, rows, spans, .. } = work;
+        let at = from + *taken;
+        let frames = frames.get_mut(at..).unwrap_or_default().iter_mut();
+        let rows = rows.get(at..).unwrap_or_default();
+        let insides = self.insides.get(*taken..).unwrap_or_default();
+        for ((frame, row), inside) in frames.zip(rows).zip(insides) {
+            let span = spans.get(row.span() as usize).unwrap_or(&CLEAR);
+            match take_one(&self.flows, security, frame, inside, (row, span)) {
+                Ok(left) => tally(&mut self.leaving, left),
+                Err(stop) => return stop,
             }
-            *at += 1;
+            *taken += 1;
         }
         Stop::End
     }
+}
 
-    /// Take the inner packet out of a frame and put its link header on, if its flow is known to go on in clear; plan and note
-    /// then say how long the frame is and where it leaves.
-    ///
-    /// # Errors
-    /// It has another fate, or its flow is not known. Nothing is done.
-    #[inline(always)]
-    pub(super) fn take_one(
-        &self,
-        security: &mut Security,
-        frame: &mut Frame,
-        inside: &Inside,
-        (plan, note): (&mut Plan, &mut Note),
-    ) -> Result<(), Stop> {
-        if note.task != Task::Open {
-            return Ok(());
-        }
+/// Take the inner packet out of a frame and put its link header on, if its flow is known to go on in clear: where it leaves.
+///
+/// # Errors
+/// It has another fate, or its flow is not known. Nothing is done.
+#[inline(always)]
+pub(super) fn take_one(
+    flows: &FlowCache,
+    security: &mut Security,
+    frame: &mut Frame,
+    inside: &Inside,
+    (row, span): (&Row, &Span),
+) -> Result<Tally, Stop> {
+    let mut iface = span.iface;
+    if span.task == Task::Open {
         if inside.key == FlowKey::NONE {
             return Err(Stop::Refused);
         }
-        let adjacency = match self.flows.lookup(&inside.key, inside.place) {
+        let way = match flows.lookup(&inside.key, inside.place) {
             None => return Err(Stop::Unknown),
-            Some(Way::Clear(adjacency)) => adjacency,
+            Some(Way::Clear(way)) => way,
             Some(_) => return Err(Stop::Refused),
         };
-        security.leave_tunnel(frame, inside, note, adjacency).ok_or(Stop::Refused)?;
-        *plan = Plan { at: frame.len() as u32, ..Plan::NONE };
-        note.iface = adjacency.iface;
-        Ok(())
+        security.leave_tunnel(frame, inside, (row, span), way).ok_or(Stop::Refused)?;
+        iface = way.iface;
     }
+    Ok(Tally { iface, packets: 1, bytes: frame.len() as u64 })
 }
 
 impl Worker {
@@ -170,10 +182,10 @@ impl Worker {
         now: Instant,
         mut frame: Frame,
         mut plan: Plan,
-        note: &Note,
+        (row, span): (&Row, &Span),
         out: &mut Output,
     ) {
-        let (place, seq) = (InboundRef::of_parts(note.place, note.generation), note.seq);
+        let (place, seq) = (InboundRef::of_parts(span.place, span.generation), row.seq);
         frame.shrink_front(LINK);
         plan.at -= LINK as u32;
         let finished = Headers::read(frame.bytes()).and_then(|outer| {
@@ -192,7 +204,8 @@ impl Worker {
     }
 }
 
-#[inline(always)]
+/// (By itself, so that it has the registers to itself.)
+#[inline(never)]
 fn check_all(sa: &Inbound, place: InboundRef, ingress: IfIndex, rows: Rows<'_>) -> Ready {
     const HEAD: usize = LINK + IP + HEADER_LEN;
     let (shape, (slot, generation)) = (sa.shape, place.parts());
@@ -200,21 +213,29 @@ fn check_all(sa: &Inbound, place: InboundRef, ingress: IfIndex, rows: Rows<'_>) 
     let around = IP as u32 + head + u32::from(shape.icv_len);
     // As `decap::is_possible`.
     let blocks = if shape.random_iv { u32::from(shape.mask) } else { 0 };
-    let (text_at, icv_len) = ((at + head) as u8, shape.icv_len);
-    let note = Note { task: Task::Open, place: slot, generation, text_at, icv_len, ..NOTHING };
-    let (mut packets, mut came) = (0, 0);
-    for ((frame, plan), kept) in rows {
-        let Some(row) = frame.row::<HEAD>(0) else { break };
-        let len = u32::from(u16::from_be_bytes(*part::<{ LINK + 2 }, 2, HEAD>(row)));
-        let low = u32::from_be_bytes(*part::<{ HEAD - 4 }, 4, HEAD>(row));
-        let (Some(text), Some(seq)) = (len.checked_sub(around), sa.window.infer(low, sa.esn)) else { break };
-        if text < 2 || text & blocks != 0 || !sa.window.check(seq) {
+    let mut span = Span {
+        place: slot,
+        generation,
+        task: Task::Open,
+        at: at as u8,
+        text_at: (at + head) as u8,
+        icv_len: shape.icv_len,
+        ..CLEAR
+    };
+    let (mut came, top, esn) = (0, sa.window.top(), sa.esn);
+    for (frame, row) in rows.each {
+        let Some(header) = frame.row::<HEAD>(0) else { break };
+        let len = u32::from(u16::from_be_bytes(*part::<{ LINK + 2 }, 2, HEAD>(header)));
+        let low = u32::from_be_bytes(*part::<{ HEAD - 4 }, 4, HEAD>(header));
+        let seq = if esn { sa.window.infer(low, esn) } else { Some(u64::from(low)) };
+        let (Some(text), Some(seq)) = (len.checked_sub(around), seq) else { break };
+        // What is above the highest is new: the window need not be asked.
+        if text < 2 || text & blocks != 0 || seq <= top && !sa.window.check(seq) {
             break;
         }
-        *kept = Note { seq, ecn: row[LINK + 1] & 3, ..note };
-        *plan = Plan { at, len: len - IP as u32, seq_hi: (seq >> 32) as u32, done: false };
+        *row = Row::new(seq, rows.span, len - IP as u32, header[LINK + 1]);
         frame.meta.ingress = ingress;
-        (packets, came) = (packets + 1, came + frame.len() as u64);
+        (span.count, came) = (span.count + 1, came + frame.len() as u64);
     }
-    (packets, came)
+    (span, came)
 }

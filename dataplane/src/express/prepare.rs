@@ -7,15 +7,15 @@ use std::slice::IterMut;
 use espalier_wire::plane::Direction;
 use espalier_wire::{IfIndex, Instant};
 
-use super::classify::{AHEAD, Is, Look, fetch_second};
+use super::classify::{Is, Look};
 use super::flows::{Adjacency, Way};
 use super::open;
 use super::seal::leave_clear;
-use super::{Express, LINK, NOTHING, Note, Run};
+use super::work::{CLEAR, Row, Span, Work};
+use super::{Express, LINK, Run};
 use crate::fate::Output;
 use crate::frame::Frame;
 use crate::pipeline::Security;
-use crate::stage::crypt::{Plan, Work};
 use crate::worker::Worker;
 
 /// Why no more packets were prepared.
@@ -50,7 +50,7 @@ impl Worker {
         if self.express.looked_up != self.express.flows.age() {
             self.look_up(looks);
         }
-        self.express.work.make_room(Plan::NONE, NOTHING);
+        self.express.work.make_room();
         let stop = loop {
             match self.express.prepare(&mut self.security, (now, ingress), looks, &mut run) {
                 Stop::Unknown => self.learn_all(looks.get_mut(run.looks..).unwrap_or_default()),
@@ -61,14 +61,21 @@ impl Worker {
     }
 }
 
-/// Frames, and room for what is to be done with them.
-pub(super) type Rows<'a> = Zip<Zip<IterMut<'a, Frame>, IterMut<'a, Plan>>, IterMut<'a, Note>>;
+/// Frames, and room for what is each one's own; and which span they are of.
+pub(super) struct Rows<'a> {
+    pub(super) each: Zip<IterMut<'a, Frame>, IterMut<'a, Row>>,
+    pub(super) span: u32,
+}
 
 /// So many of a work, from one on.
 #[inline(always)]
-pub(super) fn rows(work: &mut Work<Note>, from: usize, count: usize) -> Rows<'_> {
-    let Work { frames, plans, notes } = work;
-    stretch(frames, from, count).iter_mut().zip(stretch(plans, from, count)).zip(stretch(notes, from, count))
+pub(super) fn rows<'a>(
+    frames: &'a mut [Frame],
+    rows: &'a mut [Row],
+    from: usize,
+    count: usize,
+) -> Zip<IterMut<'a, Frame>, IterMut<'a, Row>> {
+    stretch(frames, from, count).iter_mut().zip(stretch(rows, from, count))
 }
 
 #[inline(always)]
@@ -78,8 +85,8 @@ fn stretch<T>(all: &mut [T], from: usize, count: usize) -> &mut [T] {
     behind.get_mut(..count).unwrap_or_default()
 }
 
-/// How many of a look's packets were made ready, and how many bytes they came in.
-pub(super) type Ready = (u32, u64);
+/// A look's packets, as many as were made ready, and how many bytes they came in.
+pub(super) type Ready = (Span, u64);
 
 impl Express {
     fn prepare(
@@ -91,11 +98,7 @@ impl Express {
     ) -> Stop {
         let Self { flows, work, .. } = self;
         let looks = looks.get(run.looks..).unwrap_or_default();
-        looks.iter().take(AHEAD).for_each(|look| fetch_second(security, look));
-        for (at_look, look) in looks.iter().enumerate() {
-            if let Some(ahead) = looks.get(at_look + AHEAD) {
-                fetch_second(security, ahead);
-            }
+        for look in looks {
             let direction = match look.is {
                 Is::Long | Is::Esp => return Stop::Refused,
                 Is::Transit => return Stop::Unknown,
@@ -107,21 +110,24 @@ impl Express {
             if run.direction.is_some() && run.direction != direction {
                 return Stop::Turn;
             }
-            let rows = rows(work, run.len, look.count as usize);
-            let (ready, bytes) = if look.is == Is::Open {
+            let Work { frames, rows: all, spans, .. } = &mut *work;
+            let rows =
+                Rows { each: rows(frames, all, run.len, look.count as usize), span: spans.len() as u32 };
+            let (span, bytes) = if look.is == Is::Open {
                 open::check(&mut security.inbound, at, look, rows)
             } else {
                 match flows.answer(look.place) {
                     Some(Way::Seal(policy, way)) => security.prepare_seal(at, (*policy, way), rows),
                     Some(Way::Clear(way)) => clear(at.1, way, rows),
-                    _ => (0, 0),
+                    _ => (CLEAR, 0),
                 }
             };
-            (run.len, run.bytes) = (run.len + ready as usize, run.bytes + bytes);
-            if ready > 0 {
+            (run.len, run.bytes) = (run.len + span.count as usize, run.bytes + bytes);
+            if span.count > 0 {
                 run.direction = direction;
+                spans.push(span);
             }
-            if ready < look.count {
+            if span.count < look.count {
                 return Stop::Refused;
             }
             run.looks += 1;
@@ -132,18 +138,17 @@ impl Express {
 
 /// Packets in clear.
 fn clear(ingress: IfIndex, way: &Adjacency, rows: Rows<'_>) -> Ready {
-    let (mut ready, mut bytes) = (0, 0);
-    for ((frame, plan), note) in rows {
+    let (mut span, mut bytes) = (Span { iface: way.iface, ..CLEAR }, 0);
+    for (frame, row) in rows.each {
         let came = frame.len() as u64;
-        let Some(row) = frame.row::<4>(LINK as u32) else { break };
-        let len = u16::from_be_bytes([row[2], row[3]]);
+        let Some(head) = frame.row::<4>(LINK as u32) else { break };
+        let len = u16::from_be_bytes([head[2], head[3]]);
         if !leave_clear(frame, LINK as u32, way, len) {
             break;
         }
         frame.meta.ingress = ingress;
-        *plan = Plan { at: frame.len() as u32, ..Plan::NONE };
-        *note = Note { iface: way.iface, ..NOTHING };
-        (ready, bytes) = (ready + 1, bytes + came);
+        *row = Row::new(0, rows.span, 0, 0);
+        (span.count, span.bytes, bytes) = (span.count + 1, span.bytes + frame.len() as u64, bytes + came);
     }
-    (ready, bytes)
+    (span, bytes)
 }

@@ -8,12 +8,12 @@ use espalier_wire::{IfIndex, Instant, udp};
 use super::classify::part;
 use super::flows::Adjacency;
 use super::prepare::{Ready, Rows};
-use super::{IP, LINK, NOTHING, Note, Task};
+use super::work::{CLEAR, Row, Span, Task};
+use super::{IP, LINK};
 use crate::frame::Frame;
 use crate::pipeline::Security;
 use crate::policy::PolicyRef;
 use crate::sa::{IvSource, Outbound};
-use crate::stage::crypt::Plan;
 use crate::stage::forward;
 
 /// Room for link, IPv4, UDP and ESP header and the longest IV, in whole words.
@@ -57,15 +57,19 @@ impl Security {
     ) -> Ready {
         let Self { policies, ivs, identification, .. } = self;
         let sa = policies.at_mut(policy).and_then(|policy| policy.outbound.as_mut());
-        let Some(sa) = sa else { return (0, 0) };
-        let wrap = match (sa.template.udp_len() > 0, sa.shape.iv_len) {
-            (false, 8) => wrap::<0, 8>,
-            (false, 16) => wrap::<0, 16>,
-            (false, 0) => wrap::<0, 0>,
-            (true, 8) => wrap::<{ udp::HEADER_LEN }, 8>,
-            (true, 16) => wrap::<{ udp::HEADER_LEN }, 16>,
-            (true, 0) => wrap::<{ udp::HEADER_LEN }, 0>,
-            _ => return (0, 0),
+        let Some(sa) = sa else { return (CLEAR, 0) };
+        sa.key.fetch();
+        // CBC's ciphers have 8 or 16 bytes of IV, and those of 16 are random alone.
+        let wrap = match (sa.template.udp_len() > 0, sa.shape.iv_len, sa.shape.random_iv) {
+            (false, 8, false) => wrap::<0, 8, false>,
+            (false, 8, true) => wrap::<0, 8, true>,
+            (false, 16, true) => wrap::<0, 16, true>,
+            (false, 0, false) => wrap::<0, 0, false>,
+            (true, 8, false) => wrap::<{ udp::HEADER_LEN }, 8, false>,
+            (true, 8, true) => wrap::<{ udp::HEADER_LEN }, 8, true>,
+            (true, 16, true) => wrap::<{ udp::HEADER_LEN }, 16, true>,
+            (true, 0, false) => wrap::<{ udp::HEADER_LEN }, 0, false>,
+            _ => return (CLEAR, 0),
         };
         wrap((sa, way, policy), Supplies { now, ingress, ivs, identification }, rows)
     }
@@ -79,62 +83,65 @@ fn put<const N: usize, const M: usize>(row: &mut [u8; M], at: usize, bytes: [u8;
     }
 }
 
-/// Write the tunnel around packets of one flow, with so many bytes of UDP header and IV: how many, and how many bytes they
-/// came in. What they have in common is read before the first; number and counters are written behind the last.
-fn wrap<const UDP: usize, const IV: usize>(
+/// Write the tunnel around packets of one flow, with so many bytes of UDP header and IV, which is `RANDOM` or a number: how
+/// many, and how many bytes they came in. What they have in common is read before the first; number and counters are written
+/// behind the last.
+fn wrap<const UDP: usize, const IV: usize, const RANDOM: bool>(
     (sa, way, policy): (&mut Outbound, &Adjacency, PolicyRef),
     supplies: Supplies<'_>,
     rows: Rows<'_>,
 ) -> Ready {
     let Supplies { now, ingress, ivs, identification } = supplies;
     let front = IP + UDP + HEADER_LEN + IV;
-    let (at, esp_at) = (ROOM - front, (LINK + IP + UDP) as u32);
+    let at = ROOM - front;
     let (shape, spi, mtu) = (sa.shape, u64::from(sa.spi.0) << 32, u32::from(way.mtu));
-    let note = Note { task: Task::Seal, place: policy.part(), iface: way.iface, ..NOTHING };
     let (template, sum) = sa.template.ipv4();
     let ttl_and_protocol = u64::from(u16::from_be_bytes(*part::<8, 2, 28>(template)));
     let addresses = *part::<12, 8, 28>(template);
-    let fixed = front as u32 + 2 + u32::from(shape.icv_len);
+    let link = link_words(way);
+    let (fixed, block) = (front as u32 + 2 + u32::from(shape.icv_len), u32::from(shape.mask & 15));
     let budget = sa.budget(now);
-    let (mut seq, mut spent, mut came, mut id) = (budget.seq, 0, 0, *identification);
-    for ((frame, plan), kept) in rows {
-        let Some(head) = frame.row::<4>(LINK as u32) else { break };
-        let payload = u32::from(u16::from_be_bytes([head[2], head[3]]));
+    let (mut seq, mut spent, mut came, mut left, mut id) = (budget.seq, 0, 0, 0, *identification);
+    for (frame, row) in rows.each {
+        let Some(head) = frame.row::<12>(LINK as u32) else { break };
+        let (first, hop) = (u64::from_le_bytes(*part::<0, 8, 12>(head)), *part::<8, 4, 12>(head));
+        let payload = u32::from((first >> 16) as u16).swap_bytes() >> 16;
         // The block is a power of two, so this is what is missing to its next multiple.
-        let padding = (payload + 2).wrapping_neg() & u32::from(shape.mask & 15);
+        let padding = (payload + 2).wrapping_neg() & block;
         let total = fixed + payload + padding;
         if seq >= budget.seq_end || spent >= budget.bytes || total > mtu {
             break;
         }
-        let Some(behind) = frame.row_mut::<BEHIND>(LINK as u32 + payload) else { break };
+        let behind = LINK as u32 + payload;
+        let around = frame.around_mut::<{ ROOM + IP }, BEHIND>(LINK as u32, ROOM as u32, behind);
+        let Some((around, behind)) = around else { break };
         // What is too much lies where the ICV will be, or behind the packet.
-        put(behind, 0, TRAILERS[padding as usize]);
-        let Some(row) = frame.before_mut::<{ ROOM + IP }>(LINK as u32, ROOM as u32) else { break };
-        id = id.wrapping_add(1);
-        let (class, flags) = (row[ROOM + 1], (row[ROOM + 6] & shape.keep_flags) | shape.set_flags);
-        let hop = lose_hop(*part::<{ ROOM + 8 }, 4, { ROOM + IP }>(row));
-        put(row, ROOM + 8, hop);
-        put(row, at - LINK, way.link);
-        put(row, at, [0x45, class]);
-        let (words, check) = outer([class, flags], total, id, (sum, ttl_and_protocol));
-        put(row, at + 2, words);
-        put(row, at + 10, check);
-        put(row, at + 12, addresses);
-        if UDP > 0 {
-            put(row, at + IP, with_length(template, total));
+        put(behind, 0, *part::<0, 16, 18>(&TRAILERS[padding as usize]));
+        if IV == 16 {
+            put(behind, 16, *part::<16, 2, 18>(&TRAILERS[padding as usize]));
         }
-        put(row, at + IP + UDP, (spi | seq & 0xffff_ffff).to_be_bytes());
-        if shape.random_iv {
-            ivs.fill(&mut row[ROOM - IV..ROOM]);
+        id = id.wrapping_add(1);
+        let (class, flags) = ((first >> 8) as u8, ((first >> 48) as u8 & shape.keep_flags) | shape.set_flags);
+        put(around, ROOM + 8, lose_hop(hop));
+        put(around, at - LINK, link[0].to_le_bytes());
+        put(around, at - LINK + 8, (link[1] | u64::from(class) << 56).to_le_bytes());
+        let (words, check) = outer([class, flags], total, id, (sum, ttl_and_protocol));
+        put(around, at + 2, words);
+        put(around, at + 10, check);
+        put(around, at + 12, addresses);
+        if UDP > 0 {
+            put(around, at + IP, with_length(template, total));
+        }
+        put(around, at + IP + UDP, (spi | seq & 0xffff_ffff).to_be_bytes());
+        if RANDOM {
+            ivs.fill(&mut around[ROOM - IV..ROOM]);
         } else if IV == 8 {
-            put(row, ROOM - 8, seq.to_be_bytes());
+            put(around, ROOM - 8, seq.to_be_bytes());
         }
         came += u64::from(frame.lie((LINK as u32, ROOM as u32), (at - LINK) as u32, LINK as u32 + total));
         frame.meta.ingress = ingress;
-        let len = total - (IP + UDP) as u32;
-        *plan = Plan { at: esp_at, len, seq_hi: (seq >> 32) as u32, done: false };
-        *kept = note;
-        (seq, spent) = (seq + 1, spent + u64::from(payload));
+        *row = Row::new(seq, rows.span, total - (IP + UDP) as u32, 0);
+        (seq, spent, left) = (seq + 1, spent + u64::from(payload), left + u64::from(total));
     }
     *identification = id;
     let packets = seq - budget.seq;
@@ -143,7 +150,23 @@ fn wrap<const UDP: usize, const IV: usize>(
     if UDP > 0 && packets > 0 {
         sa.last_sent = now;
     }
-    (packets as u32, came)
+    let span = Span {
+        place: policy.part(),
+        count: packets as u32,
+        bytes: left + packets * LINK as u64,
+        iface: way.iface,
+        task: Task::Seal,
+        at: (LINK + IP + UDP) as u8,
+        ..CLEAR
+    };
+    (span, came)
+}
+
+/// A link header and the first byte of an IPv4 header behind it, as two words.
+#[inline(always)]
+pub(super) fn link_words(way: &Adjacency) -> [u64; 2] {
+    let [first, last] = [*part::<0, 8, 14>(&way.link), *part::<6, 8, 14>(&way.link)];
+    [u64::from_le_bytes(first), u64::from_le_bytes(last) >> 16 | 0x45 << 48]
 }
 
 /// Of an outer header the words from the length to the protocol, and the checksum: by the sum of what is always the same.
@@ -180,10 +203,12 @@ fn fold(sum: u32) -> u16 {
 pub(super) fn lose_hop(bytes: [u8; 4]) -> [u8; 4] {
     const LAST: u32 = 0xfffe << 16;
     let word = u32::from_le_bytes(bytes) - 1;
-    if word < LAST {
-        return (word + (1 << 16)).to_le_bytes();
-    }
-    // Past the end and round: ones' complement has two zeros, and this is the one that is sent.
+    if word < LAST { (word + (1 << 16)).to_le_bytes() } else { past_the_end(word) }
+}
+
+/// Past the end and round: ones' complement has two zeros, and this is the one that is sent.
+#[cold]
+fn past_the_end(word: u32) -> [u8; 4] {
     let sum = if word >> 16 == 0xfffe { 0 } else { 1 };
     (word & 0xffff | sum << 16).to_le_bytes()
 }
@@ -197,18 +222,20 @@ pub(super) fn leave_clear(frame: &mut Frame, at: u32, adjacency: &Adjacency, len
         return false;
     }
     if let Some(row) = frame.row_mut::<{ LINK + IP }>(0) {
-        leave(row, adjacency);
+        let (class, hop) = (row[LINK + 1], *part::<{ LINK + 8 }, 4, { LINK + IP }>(row));
+        leave(row, link_words(adjacency), (class, hop));
     }
-    forward::pad(frame);
+    forward::pad_ipv4(frame);
     true
 }
 
-/// A hop less, and a link header, in a row that begins with room for it.
+/// A hop less, and a link header, in a row that begins with room for it, and whose packet begins as all do here, with this
+/// class and so many hops left.
 #[inline(always)]
-pub(super) fn leave<const N: usize>(row: &mut [u8; N], adjacency: &Adjacency) {
-    put(row, 0, adjacency.link);
-    let hop = lose_hop(*part::<{ LINK + 8 }, 4, N>(row));
-    put(row, LINK + 8, hop);
+pub(super) fn leave<const N: usize>(row: &mut [u8; N], link: [u64; 2], (class, hop): (u8, [u8; 4])) {
+    put(row, 0, link[0].to_le_bytes());
+    put(row, 8, (link[1] | u64::from(class) << 56).to_le_bytes());
+    put(row, LINK + 8, lose_hop(hop));
 }
 
 #[cfg(test)]

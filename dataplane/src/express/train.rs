@@ -4,16 +4,15 @@
 use espalier_wire::checksum;
 use espalier_wire::ipv4::protocol;
 
-use super::classify::{SAME, SEEN, part, word};
+use super::classify::{SAME, SEEN, len_of, word};
 use super::flows::{Adjacency, Way};
-use super::open::UNKNOWN;
 use super::prepare::rows;
-use super::seal::leave;
-use super::{Express, IP, LINK, Note, Task};
+use super::seal::{leave, link_words};
+use super::work::{Row, Span, Task, Work};
+use super::{Express, LINK, Tally, tally};
 use crate::frame::Frame;
 use crate::pipeline::Security;
 use crate::sa::InboundRef;
-use crate::stage::crypt::{Plan, Work};
 use crate::stage::forward;
 
 /// What is looked at of a packet inside, and room for its link header.
@@ -24,87 +23,96 @@ struct Train<'a> {
     /// The inner header's first 24 bytes.
     header: [u64; 3],
     /// Of the first packet.
-    note: Note,
+    first: Row,
+    span: Span,
     way: &'a Adjacency,
+    link: [u64; 2],
 }
 
 /// Of its first eight bytes those that are the same in all of a train: what is left of the class without DSCP is ECN.
-const FIRST: u64 = u64::from_ne_bytes([255, 3, 0, 0, 0, 0, 0x3f, 255]);
+const FIRST: u64 = u64::from_le_bytes([255, 3, 0, 0, 0, 0, 0x3f, 255]);
 
 impl Express {
     /// Take the inner packets out of those that follow the one before `at`, which was taken out by itself. `at` is then that
     /// of the first that does not.
-    pub(super) fn take_train(&mut self, security: &mut Security, work: &mut Work<Note>, at: &mut usize) {
-        let first = at.wrapping_sub(1);
-        if let Some(train) = self.train(work, first) {
-            train.take_out(security, work, at);
+    pub(super) fn take_train(&mut self, security: &mut Security, work: &mut Work, at: &mut usize) {
+        let train = self.train(work, at.wrapping_sub(1));
+        if let Some(left) = train.and_then(|train| train.take_out(security, work, *at)) {
+            *at += left.packets as usize;
+            tally(&mut self.leaving, left);
         }
-        self.insides.resize(*at, UNKNOWN);
     }
 
-    /// That which the packet in place `first` leads.
-    fn train(&self, work: &Work<Note>, first: usize) -> Option<Train<'_>> {
-        let (frame, inside) = (work.frames.get(first)?, self.insides.get(first)?);
-        let note = *work.notes.get(first).filter(|note| note.task == Task::Open)?;
+    /// That which the packet in place `first` leads, the last that was looked at.
+    fn train(&self, work: &Work, first: usize) -> Option<Train<'_>> {
+        let (frame, row, inside) = (work.frames.get(first)?, work.rows.get(first)?, self.insides.last()?);
+        let span = work.span_of(row);
+        if span.task != Task::Open {
+            return None;
+        }
         let Some(Way::Clear(way)) = self.flows.lookup(&inside.key, inside.place) else { return None };
         // It lies behind its link header already.
-        let row = frame.row::<ROW>(0)?;
-        let header =
-            [word::<LINK, ROW>(row), word::<{ LINK + 8 }, ROW>(row), word::<{ LINK + 16 }, ROW>(row)];
-        Some(Train { header, note, way })
+        let header = frame.row::<ROW>(0)?;
+        let header = [
+            word::<LINK, ROW>(header),
+            word::<{ LINK + 8 }, ROW>(header),
+            word::<{ LINK + 16 }, ROW>(header),
+        ];
+        Some(Train { header, first: *row, span, way, link: link_words(way) })
     }
 }
 
 impl Train<'_> {
-    fn take_out(&self, security: &mut Security, work: &mut Work<Note>, at: &mut usize) {
-        let place = InboundRef::of_parts(self.note.place, self.note.generation);
-        let Some(sa) = security.inbound.at_mut(place) else { return };
-        let (mut packets, mut bytes) = (0, 0);
-        for ((frame, plan), note) in rows(work, *at, usize::MAX) {
-            let same_sa = (note.place, note.generation) == (self.note.place, self.note.generation);
-            if !same_sa || note.ecn != self.note.ecn || !plan.done {
-                break;
-            }
-            // A replay in the same batch is the long way's to count.
-            let Some(len) = self.take_one(frame, plan, note, |seq| sa.window.commit(seq)) else { break };
-            plan.at = frame.len() as u32;
-            plan.len = 0;
-            note.iface = self.way.iface;
-            (packets, bytes) = (packets + 1, bytes + u64::from(len));
-        }
-        sa.meter.count_all(packets, bytes);
-        *at += packets as usize;
-    }
-
-    /// Take the packet out, if it is of this train and may leave as the first did, and `commit` takes its number: its length.
-    /// `None`: nothing done.
-    #[inline(always)]
-    fn take_one(
-        &self,
-        frame: &mut Frame,
-        plan: &Plan,
-        note: &Note,
-        commit: impl FnOnce(u64) -> bool,
-    ) -> Option<u16> {
-        let (text_at, behind) = (u32::from(self.note.text_at), u32::from(self.note.icv_len) + 2);
-        let text_end = (plan.at + plan.len).wrapping_sub(behind);
-        let [padding, next] = *frame.row::<2>(text_end)?;
-        let max = text_end.checked_sub(text_at + u32::from(padding))?.min(u32::from(self.way.mtu));
-        let row = frame.before_mut::<ROW>(text_at, LINK as u32)?;
-        let other = (word::<LINK, ROW>(row) ^ self.header[0]) & FIRST
-            | (word::<{ LINK + 8 }, ROW>(row) ^ self.header[1]) & SAME
-            | (word::<{ LINK + 16 }, ROW>(row) ^ self.header[2]);
-        let header = part::<LINK, SEEN, ROW>(row);
-        let len = u16::from_be_bytes(*part::<2, 2, SEEN>(header));
-        let whole = usize::from(len) >= SEEN && u32::from(len) <= max;
-        let sound = checksum::is_right(part::<0, IP, SEEN>(header)) && header[8] > 1;
-        if other != 0 || next != protocol::IPV4 || !whole || !sound || !commit(note.seq) {
+    /// (By itself, so that it has the registers to itself.)
+    #[inline(never)]
+    fn take_out(&self, security: &mut Security, work: &mut Work, from: usize) -> Option<Tally> {
+        let place = InboundRef::of_parts(self.span.place, self.span.generation);
+        let sa = security.inbound.at_mut(place)?;
+        // The first packet's number is committed. What follows is new if it is the next; any other, a replay in the same batch
+        // among them, ends the train.
+        let (first, mut seq) = (self.first.seq, self.first.seq);
+        if sa.window.top() != first {
             return None;
         }
-        leave(row, self.way);
-        frame.lie((text_at, LINK as u32), 0, LINK as u32 + u32::from(len));
+        let (mut bytes, mut left) = (0, 0);
+        let Work { frames, rows: all, .. } = work;
+        for (frame, row) in rows(frames, all, from, usize::MAX) {
+            if !row.follows(&self.first) || row.seq != seq.wrapping_add(1) {
+                break;
+            }
+            let Some(len) = self.take_one(frame, row) else { break };
+            (seq, bytes, left) = (row.seq, bytes + u64::from(len), left + frame.len() as u64);
+        }
+        let packets = seq.wrapping_sub(first);
+        sa.window.commit_next(packets);
+        sa.meter.count_all(packets, bytes);
+        Some(Tally { iface: self.way.iface, packets: packets as u32, bytes: left })
+    }
+
+    /// Take the packet out, if it is of this train and may leave as the first did: its length. `None`: nothing done.
+    #[inline(always)]
+    fn take_one(&self, frame: &mut Frame, row: &Row) -> Option<u32> {
+        let (text_at, behind) = (u32::from(self.span.text_at), u32::from(self.span.icv_len) + 2);
+        let text_end = (u32::from(self.span.at) + row.len()).wrapping_sub(behind);
+        // Where those two do not overlap there is room for a header.
+        let link_at = text_at.checked_sub(LINK as u32)?;
+        let (front, trailer) = frame.rows_mut::<ROW, 2>(link_at, text_end)?;
+        let [padding, next] = *trailer;
+        let ip =
+            [word::<LINK, ROW>(front), word::<{ LINK + 8 }, ROW>(front), word::<{ LINK + 16 }, ROW>(front)];
+        let other =
+            (ip[0] ^ self.header[0]) & FIRST | (ip[1] ^ self.header[1]) & SAME | (ip[2] ^ self.header[2]);
+        let len = len_of(ip[0]);
+        let whole = len >= SEEN as u32 && len + u32::from(padding) <= text_end - text_at;
+        let sum = checksum::add_wide(checksum::add_wide(ip[0], ip[1]), u64::from(ip[2] as u32));
+        let sound = ip[1] as u8 > 1 && checksum::is_multiple(sum);
+        if other != 0 || next != protocol::IPV4 || !whole || len > u32::from(self.way.mtu) || !sound {
+            return None;
+        }
+        leave(front, self.link, ((ip[0] >> 8) as u8, (ip[1] as u32).to_le_bytes()));
+        frame.lie((link_at, 0), 0, LINK as u32 + len);
         frame.meta.opened = true;
-        forward::pad(frame);
+        forward::pad_ipv4(frame);
         Some(len)
     }
 }

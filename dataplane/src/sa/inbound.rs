@@ -25,10 +25,12 @@ pub struct Inbound {
     pub esn: bool,
     /// The UDP port its packets come to, where a NAT is on the way.
     pub udp_port: Option<u16>,
-    /// What it did, and when there is something to tell.
-    pub meter: Meter,
     /// The engine's key.
     pub key: Arc<Key>,
+    /// What it did, and when there is something to tell.
+    pub meter: Meter,
+    /// Where the answer about the flow of its last packet was: it may be wanted again.
+    pub(crate) last_flow: u32,
     /// Our outer address: a part of what identifies the SA.
     pub dst: IpAddr,
     /// Whether a selector says what may be inside: asked of every packet, and the selector itself lies farther off.
@@ -86,6 +88,7 @@ impl Inbound {
             lost: SaCounters::default(),
             life,
             told_over: false,
+            last_flow: 0,
         })
     }
 
@@ -125,5 +128,6 @@ mod tests {
     #[test]
     fn what_a_packet_touches_is_in_two_lines() {
         assert!(offset_of!(Inbound, window) == 0 && offset_of!(Inbound, spi) + size_of::<Spi>() <= 128);
+        assert!(offset_of!(Inbound, key) + 8 <= 64, "the key is fetched by the first alone");
     }
 }

@@ -15,8 +15,8 @@ use crate::crypto::{Choice, Key};
 pub struct Outbound {
     /// The outer headers; transport mode uses only the UDP part.
     pub template: Template,
-    /// The peer's SPI.
-    pub spi: Spi,
+    /// Bytes of outer packet that the path takes.
+    pub mtu: Option<u16>,
     /// The engine's key.
     pub key: Arc<Key>,
     /// What it did, and when there is something to tell.
@@ -26,8 +26,8 @@ pub struct Outbound {
     quiet_seq: u64,
     /// What a packet's lengths and flags become.
     pub shape: Shape,
-    /// Bytes of outer packet that the path takes.
-    pub mtu: Option<u16>,
+    /// The peer's SPI.
+    pub spi: Spi,
     /// When it last sent something; kept up only in UDP, where keepalives ask.
     pub last_sent: Instant,
     last_seq: u64,
@@ -205,8 +205,10 @@ mod tests {
     fn what_a_packet_touches_is_in_two_lines() {
         use std::mem::offset_of;
         assert_eq!((offset_of!(Outbound, template), offset_of!(Outbound, meter)), (0, 64));
+        assert!(offset_of!(Outbound, key) + 8 <= 64, "the key is fetched by the first alone");
         assert!(offset_of!(Outbound, shape) + size_of::<Shape>() <= 128);
-        assert!(offset_of!(Outbound, mtu) + size_of::<Option<u16>>() <= 128, "tells whether there is an SA");
+        assert!(offset_of!(Outbound, mtu) + size_of::<Option<u16>>() <= 64, "tells whether there is an SA");
+        assert!(offset_of!(Outbound, spi) + size_of::<Spi>() <= 128);
     }
 
     #[test]

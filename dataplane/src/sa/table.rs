@@ -137,6 +137,12 @@ impl SaTable {
         }
     }
 
+    /// The SA in a slot, to fetch by what its first line says.
+    #[inline(always)]
+    pub(crate) fn peek(&self, slot: u32) -> Option<&Inbound> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
     /// The SA in a slot, and its place.
     #[inline(always)]
     pub(crate) fn in_slot(&mut self, slot: u32) -> Option<(InboundRef, &mut Inbound)> {

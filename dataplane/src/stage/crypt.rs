@@ -25,8 +25,7 @@ impl Plan {
     pub const NONE: Self = Self { at: 0, len: 0, seq_hi: 0, done: true };
 }
 
-/// Frames on their way through the engine, each with its plan and what its owner wants to know of it afterwards. Behind those
-/// of the last frame, plans and notes of earlier ones may stand.
+/// Frames on their way through the engine, each with its plan and what its owner wants to know of it afterwards.
 #[derive(Debug)]
 pub struct Work<T> {
     /// The frames.
@@ -46,24 +45,9 @@ impl<T> Default for Work<T> {
 impl<T> Work<T> {
     /// Add a prepared frame.
     pub fn push(&mut self, frame: Frame, plan: Plan, note: T) {
-        self.plans.truncate(self.frames.len());
-        self.notes.truncate(self.frames.len());
         self.frames.push(frame);
         self.plans.push(plan);
         self.notes.push(note);
-    }
-
-    /// As many plans and notes as there are frames; what they say is to be written.
-    pub(crate) fn make_room(&mut self, plan: Plan, note: T)
-    where
-        T: Copy,
-    {
-        if self.plans.len() < self.frames.len() {
-            self.plans.resize(self.frames.len(), plan);
-        }
-        if self.notes.len() < self.frames.len() {
-            self.notes.resize(self.frames.len(), note);
-        }
     }
 
     /// How many frames there are.
@@ -93,8 +77,7 @@ impl<T> Work<T> {
     }
 
     fn run<'k>(&mut self, key: impl Fn(usize, &T) -> Option<&'k Key>, engine: impl Fn(&mut [Job<'_>])) {
-        let plans = self.plans.get_mut(..self.frames.len()).unwrap_or_default();
-        let (frames, plans) = (self.frames.chunks_mut(BATCH_MAX), plans.chunks_mut(BATCH_MAX));
+        let (frames, plans) = (self.frames.chunks_mut(BATCH_MAX), self.plans.chunks_mut(BATCH_MAX));
         let mut at = 0;
         for ((frames, plans), notes) in frames.zip(plans).zip(self.notes.chunks(BATCH_MAX)) {
             let mut jobs = ArrayVec::<Job<'_>, BATCH_MAX>::new();

@@ -1,7 +1,7 @@
 //! Forward: what a hop does to a packet's own headers, and the link header it leaves with.
 
 use espalier_wire::ether::{self, EtherType};
-use espalier_wire::{Cause, Mac, checksum};
+use espalier_wire::{Cause, Mac, checksum, ipv4};
 
 use super::classify::Headers;
 use crate::frame::Frame;
@@ -39,12 +39,32 @@ pub fn write_link(frame: &mut Frame, dst: Mac, src: Mac, ipv4: bool) -> bool {
     if let Some(header) = frame.bytes_mut().first_chunk_mut() {
         *header = ether::header(dst, src, kind);
     }
-    pad(frame);
+    pad_ipv4(frame);
     true
 }
 
-/// Zeros behind a frame that is too short for the link.
+/// The most that is missing where the frame has an IPv4 header and eight bytes behind it.
+const MISSING: usize = FRAME_MIN - ether::HEADER_LEN - ipv4::HEADER_LEN - 8;
+
+/// [`pad`] for frames that are seldom shorter than that: what is written has one length, and may end behind the frame.
 #[inline(always)]
+pub fn pad_ipv4(frame: &mut Frame) {
+    let len = frame.len();
+    if len >= FRAME_MIN {
+        return;
+    }
+    match frame.row_mut::<MISSING>(len as u32) {
+        Some(row) if len + MISSING >= FRAME_MIN => {
+            *row = [0; MISSING];
+            let fits = frame.grow_back(FRAME_MIN - len);
+            debug_assert!(fits, "the row did");
+        }
+        _ => pad(frame),
+    }
+}
+
+/// Zeros behind a frame that is too short for the link.
+#[cold]
 pub fn pad(frame: &mut Frame) {
     let len = frame.len();
     if len < FRAME_MIN && frame.grow_back(FRAME_MIN - len) {
@@ -54,11 +74,30 @@ pub fn pad(frame: &mut Frame) {
 
 #[cfg(test)]
 mod tests {
+    use crate::frame::{Class, HEADROOM};
+
     use espalier_wire::ipv4::Ipv4;
 
     use super::*;
     use crate::mem::Pool;
     use crate::testing;
+
+    #[test]
+    fn both_ways_to_pad_do_the_same() {
+        let capacity = Class::Small.capacity();
+        for len in 0..70 {
+            for head in [HEADROOM, capacity - 80, capacity - 62, capacity - 60, capacity - 59, capacity - len]
+            {
+                let [mut a, mut b] = [(); 2].map(|()| Frame::new(Class::Small));
+                for frame in [&mut a, &mut b] {
+                    assert_eq!(frame.fill(head, &vec![7; len]), head + len <= capacity);
+                }
+                pad(&mut a);
+                pad_ipv4(&mut b);
+                assert_eq!((a.bytes(), a.headroom()), (b.bytes(), b.headroom()), "{len} at {head}");
+            }
+        }
+    }
 
     #[test]
     fn a_hop_costs_one_and_the_checksum_stays_right() {

@@ -21,11 +21,24 @@ pub fn sum(bytes: &[u8]) -> u16 {
 pub fn is_right<const N: usize>(header: &[u8; N]) -> bool {
     let (words, _) = header.as_chunks::<4>();
     let sum: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
-    // The fold of a sum is 0xffff when that divides it; only nothing but zeros has the sum 0. Multiplied by the inverse of
-    // 0xffff modulo 2^64, a multiple becomes the quotient, and nothing else becomes as small.
+    // The fold of a sum is 0xffff when that divides it; only nothing but zeros has the sum 0.
+    is_multiple(sum) && sum != 0
+}
+
+/// Whether 0xffff divides a sum of words of 16, 32 or 64 bits. Multiplied by the inverse of 0xffff modulo 2^64, a multiple
+/// becomes the quotient, and nothing else becomes as small.
+#[inline(always)]
+pub const fn is_multiple(sum: u64) -> bool {
     const INVERSE: u64 = 0xfffe_fffe_fffe_ffff;
     const { assert!(INVERSE.wrapping_mul(0xffff) == 1) };
-    sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff && sum != 0
+    sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff
+}
+
+/// The ones' complement sum of 64 bits: of what is carried out of the last bit 0xffff leaves the same rest as of the first.
+#[inline(always)]
+pub const fn add_wide(a: u64, b: u64) -> u64 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum + carry as u64
 }
 
 /// The sum of two partial sums.
@@ -78,8 +91,18 @@ mod tests {
             let sum = checksum(&header);
             header[10..12].copy_from_slice(&sum.to_be_bytes());
             prop_assert!(is_right(&header));
+            let wide = |header: &[u8; 20]| {
+                let word = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().unwrap());
+                is_multiple(add_wide(add_wide(word(0), word(8)), word(12) >> 32))
+            };
+            prop_assert!(wide(&header));
             header[flip / 8] ^= 1 << (flip % 8);
-            prop_assert!(!is_right(&header));
+            prop_assert!(!is_right(&header) && !wide(&header));
+        }
+
+        #[test]
+        fn wide_sums_leave_the_rest_that_whole_ones_do(a: u64, b: u64) {
+            prop_assert_eq!(add_wide(a, b) % 0xffff, ((u128::from(a) + u128::from(b)) % 0xffff) as u64);
         }
 
         #[test]

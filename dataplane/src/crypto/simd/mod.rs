@@ -25,6 +25,8 @@ use espalier_wire::plane::Direction;
 use espalier_wire::{Cipher, Integrity, Transform};
 
 use super::{Engine, EngineId, Expanded, Job, Secrets};
+#[cfg(target_arch = "x86_64")]
+use crate::mem::{prefetch, prefetch_lines};
 
 #[cfg(target_arch = "x86_64")]
 mod aes;
@@ -75,6 +77,26 @@ impl Material {
             _ => Self::Separate(Box::new(separate::SeparateKey::new(transform, direction, key, auth_key)?)),
         })
     }
+
+    /// Fetch towards the core the first line of what a short packet needs.
+    #[inline(always)]
+    pub(super) fn fetch_first(&self) {
+        match self {
+            Self::Gcm(key) | Self::Gmac(key) => key.prefetch_first(),
+            Self::Separate(key) => prefetch(&**key),
+            Self::ChaCha(key) => prefetch(&**key),
+        }
+    }
+
+    /// All of it.
+    #[inline(always)]
+    pub(super) fn fetch(&self) {
+        match self {
+            Self::Gcm(key) | Self::Gmac(key) => key.prefetch(),
+            Self::Separate(key) => prefetch_lines::<6, _>(&**key),
+            Self::ChaCha(key) => prefetch_lines::<6, _>(&**key),
+        }
+    }
 }
 
 /// Whether this CPU has the widest registers that there are kernels for.
@@ -103,8 +125,13 @@ struct Kinds {
 #[cfg(target_arch = "x86_64")]
 impl Kinds {
     fn of(jobs: &[Job<'_>]) -> Self {
-        let mut kinds = Self::default();
+        let (mut kinds, mut last) = (Self::default(), None);
         for job in jobs {
+            let key = Some(std::ptr::from_ref(job.key));
+            if key == last {
+                continue;
+            }
+            last = key;
             match material(job) {
                 Some(Material::Separate(_)) => kinds.separate = true,
                 Some(Material::Gcm(_) | Material::Gmac(_)) => kinds.gcm = true,
@@ -130,6 +157,10 @@ impl Material {
     fn new(_: &Secrets<'_>) -> Option<Self> {
         None
     }
+
+    pub(super) fn fetch_first(&self) {}
+
+    pub(super) fn fetch(&self) {}
 }
 
 impl Engine for Simd {

@@ -15,7 +15,7 @@ use zeroize::Zeroize;
 use super::super::aes::{ROUND_KEYS_MAX, RoundKeys};
 use super::super::wide::{Kernel, One, Wide};
 use super::sums::Sums;
-use crate::mem::prefetch_lines;
+use crate::mem::{prefetch, prefetch_lines};
 
 /// Powers of H, and so the blocks between two reductions.
 pub(super) const POWERS: usize = 100;
@@ -136,9 +136,15 @@ impl GcmKey {
         unsafe { V::load(std::ptr::from_ref(self).cast::<u8>().add(16 * n)) }
     }
 
+    /// Fetch the first line of what a short packet needs: with it the page.
+    #[inline(always)]
+    pub(in super::super) fn prefetch_first(&self) {
+        prefetch(&self.powers[POWERS - 8]);
+    }
+
     /// Fetch what a short packet needs.
     #[inline(always)]
-    pub(super) fn prefetch(&self) {
+    pub(in super::super) fn prefetch(&self) {
         prefetch_lines::<6, _>(&self.powers[POWERS - 8]);
     }
 
