@@ -5,7 +5,7 @@ use espalier_wire::esp::HEADER_LEN;
 use espalier_wire::ipv4::protocol;
 use espalier_wire::{IfIndex, Instant, udp};
 
-use super::classify::part;
+use super::classify::{len_of, part};
 use super::flows::Adjacency;
 use super::prepare::{Ready, Rows};
 use super::work::{CLEAR, Row, Span, Task};
@@ -13,7 +13,7 @@ use super::{IP, LINK};
 use crate::frame::Frame;
 use crate::pipeline::Security;
 use crate::policy::PolicyRef;
-use crate::sa::{IvSource, Outbound};
+use crate::sa::{IvSource, Outbound, Shape};
 use crate::stage::forward;
 
 /// Room for link, IPv4, UDP and ESP header and the longest IV, in whole words.
@@ -83,6 +83,55 @@ fn put<const N: usize, const M: usize>(row: &mut [u8; M], at: usize, bytes: [u8;
     }
 }
 
+/// What goes before a tunnel's packets, as far as it is the same for all of one flow.
+struct Tunnel {
+    link: [u64; 2],
+    template: [u8; IP + udp::HEADER_LEN],
+    /// The sum of the IPv4 header as it stands there, and of its words the one behind the flags.
+    sum: (u16, u64),
+    spi: u64,
+    shape: Shape,
+}
+
+impl Tunnel {
+    #[inline(always)]
+    fn new(sa: &Outbound, way: &Adjacency) -> Self {
+        let (template, sum) = sa.template.ipv4();
+        let ttl_and_protocol = u64::from(u16::from_be_bytes(*part::<8, 2, 28>(template)));
+        let spi = u64::from(sa.spi.0) << 32;
+        Self {
+            link: link_words(way),
+            template: *template,
+            sum: (sum, ttl_and_protocol),
+            spi,
+            shape: sa.shape,
+        }
+    }
+
+    /// Headers before a packet whose own begins with this word; no IV.
+    #[inline(always)]
+    fn write<const UDP: usize, const IV: usize>(
+        &self,
+        around: &mut [u8; ROOM + IP],
+        first: u64,
+        (total, id, seq): (u32, u16, u64),
+    ) {
+        let at = ROOM - (IP + UDP + HEADER_LEN + IV);
+        let (class, flags) =
+            ((first >> 8) as u8, ((first >> 48) as u8 & self.shape.keep_flags) | self.shape.set_flags);
+        put(around, at - LINK, self.link[0].to_le_bytes());
+        put(around, at - LINK + 8, (self.link[1] | u64::from(class) << 56).to_le_bytes());
+        let (words, check) = outer([class, flags], total, id, self.sum);
+        put(around, at + 2, words);
+        put(around, at + 10, check);
+        put(around, at + 12, *part::<12, 8, 28>(&self.template));
+        if UDP > 0 {
+            put(around, at + IP, with_length(&self.template, total));
+        }
+        put(around, at + IP + UDP, (self.spi | seq & 0xffff_ffff).to_be_bytes());
+    }
+}
+
 /// Write the tunnel around packets of one flow, with so many bytes of UDP header and IV, which is `RANDOM` or a number: how
 /// many, and how many bytes they came in. What they have in common is read before the first; number and counters are written
 /// behind the last.
@@ -94,18 +143,15 @@ fn wrap<const UDP: usize, const IV: usize, const RANDOM: bool>(
     let Supplies { now, ingress, ivs, identification } = supplies;
     let front = IP + UDP + HEADER_LEN + IV;
     let at = ROOM - front;
-    let (shape, spi, mtu) = (sa.shape, u64::from(sa.spi.0) << 32, u32::from(way.mtu));
-    let (template, sum) = sa.template.ipv4();
-    let ttl_and_protocol = u64::from(u16::from_be_bytes(*part::<8, 2, 28>(template)));
-    let addresses = *part::<12, 8, 28>(template);
-    let link = link_words(way);
+    let (shape, mtu) = (sa.shape, u32::from(way.mtu));
+    let tunnel = Tunnel::new(sa, way);
     let (fixed, block) = (front as u32 + 2 + u32::from(shape.icv_len), u32::from(shape.mask & 15));
     let budget = sa.budget(now);
     let (mut seq, mut spent, mut came, mut left, mut id) = (budget.seq, 0, 0, 0, *identification);
     for (frame, row) in rows.each {
         let Some(head) = frame.row::<12>(LINK as u32) else { break };
         let (first, hop) = (u64::from_le_bytes(*part::<0, 8, 12>(head)), *part::<8, 4, 12>(head));
-        let payload = u32::from((first >> 16) as u16).swap_bytes() >> 16;
+        let payload = len_of(first);
         // The block is a power of two, so this is what is missing to its next multiple.
         let padding = (payload + 2).wrapping_neg() & block;
         let total = fixed + payload + padding;
@@ -121,18 +167,8 @@ fn wrap<const UDP: usize, const IV: usize, const RANDOM: bool>(
             put(behind, 16, *part::<16, 2, 18>(&TRAILERS[padding as usize]));
         }
         id = id.wrapping_add(1);
-        let (class, flags) = ((first >> 8) as u8, ((first >> 48) as u8 & shape.keep_flags) | shape.set_flags);
         put(around, ROOM + 8, lose_hop(hop));
-        put(around, at - LINK, link[0].to_le_bytes());
-        put(around, at - LINK + 8, (link[1] | u64::from(class) << 56).to_le_bytes());
-        let (words, check) = outer([class, flags], total, id, (sum, ttl_and_protocol));
-        put(around, at + 2, words);
-        put(around, at + 10, check);
-        put(around, at + 12, addresses);
-        if UDP > 0 {
-            put(around, at + IP, with_length(template, total));
-        }
-        put(around, at + IP + UDP, (spi | seq & 0xffff_ffff).to_be_bytes());
+        tunnel.write::<UDP, IV>(around, first, (total, id, seq));
         if RANDOM {
             ivs.fill(&mut around[ROOM - IV..ROOM]);
         } else if IV == 8 {
