@@ -147,6 +147,12 @@ impl First {
         }
     }
 
+    /// Whether a packet has the same destination and ports, or SPI: of many flows' packets the next one has not.
+    #[inline(always)]
+    fn may_lead(&self, next: &Frame) -> bool {
+        next.row::<ROW>(0).is_some_and(|header| word::<{ LINK + 16 }, ROW>(header) == self.ip[2])
+    }
+
     /// How many packets of a batch go the same way, from one on. (By itself, so that it has the registers to itself.)
     #[inline(never)]
     fn following(&self, batch: &[Frame], from: usize) -> u32 {
@@ -241,9 +247,12 @@ impl Worker {
                 self.look_at(part::<LINK, SEEN, ROW>(header), door.meta | opened)
             });
             if let Some(header) = header.filter(|_| !look.is_long() && !frame.meta.opened) {
-                let following = First::new(header).following(batch, at);
-                look.count += following;
-                at += following as usize;
+                let first = First::new(header);
+                if batch.get(at).is_some_and(|next| first.may_lead(next)) {
+                    let following = first.following(batch, at);
+                    look.count += following;
+                    at += following as usize;
+                }
             }
             looks.push(look);
         }
