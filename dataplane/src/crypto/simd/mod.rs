@@ -118,6 +118,7 @@ fn material<'a>(job: &Job<'a>) -> Option<&'a Material> {
 #[derive(Default)]
 struct Kinds {
     separate: bool,
+    des: bool,
     gcm: bool,
     chacha: bool,
 }
@@ -133,7 +134,10 @@ impl Kinds {
             }
             last = key;
             match material(job) {
-                Some(Material::Separate(_)) => kinds.separate = true,
+                Some(Material::Separate(key)) => {
+                    kinds.separate = true;
+                    kinds.des |= key.is_des();
+                }
                 Some(Material::Gcm(_) | Material::Gmac(_)) => kinds.gcm = true,
                 Some(Material::ChaCha(_)) => kinds.chacha = true,
                 None => {}
@@ -181,7 +185,7 @@ impl Engine for Simd {
     fn seal(&self, jobs: &mut [Job<'_>]) {
         let kinds = Kinds::of(jobs);
         if kinds.separate {
-            separate::seal(jobs);
+            separate::seal(jobs, kinds.des);
         }
         if kinds.gcm {
             gcm::run::<true>(jobs);
@@ -195,7 +199,7 @@ impl Engine for Simd {
     fn open(&self, jobs: &mut [Job<'_>]) {
         let kinds = Kinds::of(jobs);
         if kinds.separate {
-            separate::open(jobs);
+            separate::open(jobs, kinds.des);
         }
         if kinds.gcm {
             gcm::run::<false>(jobs);

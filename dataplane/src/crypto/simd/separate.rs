@@ -1,5 +1,8 @@
 //! A cipher and an HMAC of their own: all packets through the one, then all through the other.
 
+use std::slice::IterMut;
+
+use arrayvec::ArrayVec;
 use espalier_wire::plane::Direction;
 use espalier_wire::{Cipher, Transform};
 
@@ -9,6 +12,7 @@ use super::aes::RoundKeys;
 use super::des::{self, DesKey};
 use super::hash::{self, HmacKey, Task};
 use super::{Material, aes_cbc, material};
+use crate::mem::prefetch_lines;
 
 /// A cipher's key and an HMAC's.
 pub(in super::super) struct SeparateKey {
@@ -37,6 +41,26 @@ impl SeparateKey {
         };
         Some(Self { cipher, mac: HmacKey::new(transform.integrity(), auth_key)? })
     }
+
+    pub(super) fn is_des(&self) -> bool {
+        matches!(self.cipher, CipherKey::Des(_))
+    }
+
+    fn aes(&self) -> Option<&RoundKeys> {
+        match &self.cipher {
+            CipherKey::Aes(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Fetch what a packet needs of it.
+    #[inline(always)]
+    fn prefetch(&self) {
+        prefetch_lines::<3, _>(&self.mac);
+        if let CipherKey::Aes(key) = &self.cipher {
+            prefetch_lines::<4, _>(&**key);
+        }
+    }
 }
 
 fn separate<'a>(job: &Job<'a>) -> Option<&'a SeparateKey> {
@@ -44,11 +68,6 @@ fn separate<'a>(job: &Job<'a>) -> Option<&'a SeparateKey> {
         Material::Separate(key) => Some(key),
         Material::Gcm(_) | Material::Gmac(_) | Material::ChaCha(_) => None,
     }
-}
-
-/// The HMAC key of a job of this engine.
-pub(super) fn mac<'a>(job: &Job<'a>) -> Option<&'a HmacKey> {
-    separate(job).map(|key| &key.mac)
 }
 
 /// The DES key of a job of this engine.
@@ -59,54 +78,106 @@ pub(super) fn des<'a>(job: &Job<'a>) -> Option<&'a DesKey> {
     }
 }
 
-fn aes<'a>(job: &Job<'a>) -> Option<&'a RoundKeys> {
-    match &separate(job)?.cipher {
-        CipherKey::Aes(key) => Some(key),
-        _ => None,
+/// Packets that are looked at together.
+pub(super) const WINDOW: usize = 64;
+
+/// A job taken apart, once for its cipher and its HMAC.
+pub(super) struct Packet<'a> {
+    pub(super) mac: &'a HmacKey,
+    aes: Option<&'a RoundKeys>,
+    /// Everything before the ICV.
+    pub(super) authed: &'a mut [u8],
+    /// The high half of the sequence number, behind it.
+    pub(super) esn: Option<u32>,
+    pub(super) icv: &'a mut [u8],
+    pub(super) verified: &'a mut bool,
+}
+
+impl Packet<'_> {
+    /// The text, if it is to be done by AES.
+    fn text(&mut self) -> Option<aes_cbc::Text<'_>> {
+        let bytes = self.authed.get_mut(8..).filter(|bytes| bytes.len() > 16)?;
+        Some(aes_cbc::Text { key: self.aes?, bytes })
     }
 }
 
-/// The jobs to be done whose AES keys have so many rounds; 0: any.
-fn aes_texts<'j>(jobs: &'j mut [Job<'_>], rounds: usize) -> impl Iterator<Item = aes_cbc::Text<'j>> {
-    jobs.iter_mut().filter(|job| job.verified).filter_map(move |job| {
-        let key = aes(job).filter(|key| rounds == 0 || key.rounds == rounds)?;
-        let authed = Parts::new(job.key.transform, job.bytes)?.authed;
-        let bytes = authed.get_mut(8..).filter(|bytes| bytes.len() >= 16)?;
-        Some(aes_cbc::Text { key, bytes })
-    })
+/// Packets of one direction, and what they have of kinds.
+struct Window<'a> {
+    packets: ArrayVec<Packet<'a>, WINDOW>,
+    /// A bit for each number of AES rounds.
+    rounds: usize,
+    integrities: hash::Integrities,
+}
+
+impl<'a> Window<'a> {
+    fn new() -> Self {
+        Self { packets: ArrayVec::new(), rounds: 0, integrities: hash::Integrities::default() }
+    }
+
+    /// As many jobs of this direction as there is room for; all that are passed are not `verified` then.
+    fn fill<'b: 'a>(&mut self, direction: Direction, jobs: &mut IterMut<'a, Job<'b>>) {
+        let mut last = None;
+        while !self.packets.is_full()
+            && let Some(job) = jobs.next()
+        {
+            let Some(key) = separate(job) else { continue };
+            job.verified = false;
+            let esn = job.esn();
+            let parts = Parts::new(job.key.transform, job.bytes);
+            let Some(Parts { authed, icv, .. }) = parts.filter(|_| job.key.direction == direction) else {
+                continue;
+            };
+            if last.is_some_and(|last| !std::ptr::eq(key, last)) {
+                key.prefetch();
+            }
+            last = Some(key);
+            let aes = key.aes();
+            self.rounds |= aes.map_or(0, |key| 1 << key.rounds);
+            self.integrities.add(&key.mac);
+            self.packets.push(Packet { mac: &key.mac, aes, authed, esn, icv, verified: &mut job.verified });
+        }
+    }
 }
 
 /// Encrypt, then authenticate what was encrypted (RFC 4303 section 3.3.2).
-pub(super) fn seal(jobs: &mut [Job<'_>]) {
-    let (mut has_des, mut has_aes) = (false, 0);
-    for job in &mut *jobs {
-        let Some(key) = separate(job) else { continue };
-        match &key.cipher {
-            CipherKey::Null => {}
-            CipherKey::Des(_) => has_des = true,
-            CipherKey::Aes(key) => has_aes |= 1 << key.rounds,
-        }
-        let fits = Parts::new(job.key.transform, job.bytes).is_some();
-        job.verified = job.key.direction == Direction::Outbound && fits;
-    }
+pub(super) fn seal(jobs: &mut [Job<'_>], has_des: bool) {
     if has_des {
+        for job in jobs.iter_mut().filter(|job| des(job).is_some()) {
+            let fits = Parts::new(job.key.transform, job.bytes).is_some();
+            job.verified = job.key.direction == Direction::Outbound && fits;
+        }
         des::encrypt(jobs);
     }
-    for rounds in [10, 12, 14] {
-        if has_aes & 1 << rounds != 0 {
-            aes_cbc::encrypt(rounds, aes_texts(jobs, rounds));
+    let mut jobs = jobs.iter_mut();
+    while !jobs.as_slice().is_empty() {
+        let mut window = Window::new();
+        window.fill(Direction::Outbound, &mut jobs);
+        for rounds in [10, 12, 14] {
+            if window.rounds & 1 << rounds != 0 {
+                let packets = window.packets.iter_mut();
+                let texts = packets.filter_map(Packet::text).filter(|text| text.key.rounds == rounds);
+                aes_cbc::encrypt(rounds, texts);
+            }
         }
+        hash::run(Task::Sign, window.integrities, &mut window.packets);
     }
-    hash::run(Task::Sign, jobs);
 }
 
 /// Authenticate, and decrypt only what is authentic (RFC 4303 section 3.4.4).
-pub(super) fn open(jobs: &mut [Job<'_>]) {
-    hash::run(Task::Verify, jobs);
-    if jobs.iter().any(|job| des(job).is_some()) {
+pub(super) fn open(jobs: &mut [Job<'_>], has_des: bool) {
+    let mut rest = jobs.iter_mut();
+    while !rest.as_slice().is_empty() {
+        let mut window = Window::new();
+        window.fill(Direction::Inbound, &mut rest);
+        hash::run(Task::Verify, window.integrities, &mut window.packets);
+        if window.rounds != 0 {
+            let authentic = window.packets.iter_mut().filter(|packet| *packet.verified);
+            aes_cbc::decrypt(authentic.filter_map(Packet::text));
+        }
+    }
+    if has_des {
         des::decrypt(jobs);
     }
-    aes_cbc::decrypt(aes_texts(jobs, 0));
 }
 
 #[cfg(test)]

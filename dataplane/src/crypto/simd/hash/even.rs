@@ -4,142 +4,169 @@
 use std::mem::MaybeUninit;
 
 use arrayvec::ArrayVec;
+use espalier_wire::Integrity;
 
-use super::lanes::{self, Algorithm, Message};
-use super::tail::{self, TAIL};
+use super::lanes::{self, Algorithm};
+use super::tail::Tail;
 use super::{HmacKey, LANES_MAX, State, Task};
+use crate::crypto::simd::separate::{Packet, WINDOW};
 
-/// Messages that are looked at together.
-const WINDOW: usize = 64;
 /// Counts of blocks: longer messages come one by one.
 const COUNTS: usize = 320;
+/// Bytes of the longest ICV.
+const ICV_MAX: usize = 32;
 
-/// As many messages as lanes, all of as many blocks. What is behind the lanes' places is of no meaning.
-pub(super) struct Group<'a> {
-    pub(super) keys: [&'a HmacKey; LANES_MAX],
-    /// Each message's first block.
-    pub(super) next: [*const u8; LANES_MAX],
+/// Messages of as many blocks, each in a lane.
+pub(super) struct Group<'g, 'a> {
+    packets: &'g [Packet<'a>],
+    /// As many as an algorithm's lanes, or as it takes together.
+    places: &'g [u8],
     /// Blocks that are read where they lie.
     pub(super) whole: usize,
     /// Blocks of each tail.
     pub(super) tail_blocks: usize,
-    pub(super) tails: &'a mut [MaybeUninit<[u8; TAIL]>; LANES_MAX],
-    /// Room for the digests, in the order of their bytes.
-    pub(super) digests: &'a mut [[u8; 64]; LANES_MAX],
+    pub(super) scratch: &'g mut Scratch,
 }
 
-/// Messages that wait until there are as many of their count of blocks as lanes.
-struct Window<'a> {
-    messages: ArrayVec<Message<'a>, WINDOW>,
-    /// A bit for each place that is through.
-    done: u64,
+impl<'a> Group<'_, 'a> {
+    /// The key of a lane, and its message's first block.
+    #[inline(always)]
+    pub(super) fn lane(&self, lane: usize) -> (&'a HmacKey, *const u8) {
+        let packet = &self.packets[usize::from(self.places[lane])];
+        (packet.mac, packet.authed.as_ptr())
+    }
+}
+
+/// What groups write to, kept from one to the next.
+pub(super) struct Scratch {
+    pub(super) tails: [Tail; LANES_MAX],
+    /// The digests' first bytes, in order.
+    pub(super) digests: [MaybeUninit<[u8; ICV_MAX]>; LANES_MAX],
+    /// The states of the inner and the outer hash, for who wants them.
+    states: Option<[[State; 2]; 2]>,
+}
+
+/// Packets that wait until there are enough of their count of blocks.
+struct Waiting {
     /// For each count of blocks the list of those that wait, from 1 on; 0: none yet.
     list: [u8; COUNTS],
     lists: ArrayVec<List, WINDOW>,
+    /// A bit for each place that is in no list.
+    alone: u64,
 }
 
-/// Places of messages of as many blocks, fewer than lanes.
+/// Places of messages of as many blocks, fewer than a group has.
 struct List {
+    blocks: usize,
     count: usize,
     places: [u8; LANES_MAX],
 }
 
-/// What groups write to, kept from one to the next.
-struct Scratch {
-    tails: [MaybeUninit<[u8; TAIL]>; LANES_MAX],
-    digests: [[u8; 64]; LANES_MAX],
-}
-
-/// Sign or verify every message.
-pub(super) fn run<'a, A: Algorithm>(task: Task, messages: impl Iterator<Item = Message<'a>>) {
-    if !A::TOGETHER {
-        return lanes::run::<A>(task, messages);
+/// Sign or verify every packet that has this integrity.
+pub(super) fn run<A: Algorithm>(task: Task, integrity: Integrity, packets: &mut [Packet<'_>]) {
+    if A::TOGETHER == 0 {
+        let some = packets.iter_mut().filter(|packet| packet.mac.integrity == integrity);
+        return lanes::run::<A>(task, some);
     }
-    let mut scratch =
-        Scratch { tails: [const { MaybeUninit::uninit() }; LANES_MAX], digests: [[0; 64]; LANES_MAX] };
-    let mut window = Window { messages: ArrayVec::new(), done: 0, list: [0; COUNTS], lists: ArrayVec::new() };
-    // The loop is the iterator's own: what it yields is made where it is put.
-    messages.for_each(|message| {
-        if window.messages.is_full() {
-            window.flush::<A>(task);
+    let mut scratch = Scratch {
+        tails: [const { Tail::new() }; LANES_MAX],
+        digests: [const { MaybeUninit::uninit() }; LANES_MAX],
+        states: None,
+    };
+    let mut waiting = Waiting { list: [0; COUNTS], lists: ArrayVec::new(), alone: 0 };
+    for place in 0..packets.len().min(WINDOW) {
+        let packet = &packets[place];
+        if packet.mac.integrity != integrity {
+            continue;
         }
-        let blocks = blocks::<A>(&message);
-        window.messages.push(message);
-        if let Some(places) = window.group::<A>(blocks) {
+        if let Some(list) = waiting.add::<A>(blocks::<A>(packet), place) {
             // SAFETY: `covers` found AVX2.
-            unsafe { window.together::<A>(task, blocks, &places, &mut scratch) };
+            unsafe { together::<A>(task, list.blocks, packets, &list.places[..A::TOGETHER], &mut scratch) };
         }
-    });
-    window.flush::<A>(task);
+    }
+    for List { blocks, count, places } in waiting.lists.drain(..) {
+        let (group, rest) = places[..count].split_at(match count >= A::LANES * A::GROUPS {
+            true => A::LANES * A::GROUPS,
+            false => 0,
+        });
+        if !group.is_empty() {
+            // SAFETY: as above.
+            unsafe { together::<A>(task, blocks, packets, group, &mut scratch) };
+        }
+        rest.iter().for_each(|place| waiting.alone |= 1 << place);
+    }
+    if waiting.alone != 0 {
+        let alone = packets.iter_mut().enumerate().filter(|(place, _)| waiting.alone >> place & 1 != 0);
+        lanes::run::<A>(task, alone.map(|(_, packet)| packet));
+    }
 }
 
 /// Twice the whole blocks, and one more if the rest and the padding take two.
-fn blocks<A: Algorithm>(message: &Message<'_>) -> usize {
-    let (whole, rest) = (message.authed.len() / A::BLOCK, message.authed.len() % A::BLOCK);
-    let end = rest + 4 * usize::from(message.esn.is_some()) + 1 + A::BLOCK / 8;
+#[inline(always)]
+fn blocks<A: Algorithm>(packet: &Packet<'_>) -> usize {
+    let (whole, rest) = (packet.authed.len() / A::BLOCK, packet.authed.len() % A::BLOCK);
+    let end = rest + 4 * usize::from(packet.esn.is_some()) + 1 + A::BLOCK / 8;
     2 * whole + usize::from(end > A::BLOCK)
 }
 
-impl<'a> Window<'a> {
-    /// The last message waits with those of as many blocks; the places of all if they are as many as lanes now.
-    fn group<A: Algorithm>(&mut self, blocks: usize) -> Option<[u8; LANES_MAX]> {
-        let list = self.list.get_mut(blocks)?;
+impl Waiting {
+    /// A packet waits with those of as many blocks; the list of all if they are enough now, of which none waits then.
+    #[inline(always)]
+    fn add<A: Algorithm>(&mut self, blocks: usize, place: usize) -> Option<&List> {
+        let Some(list) = self.list.get_mut(blocks) else {
+            self.alone |= 1 << place;
+            return None;
+        };
         if *list == 0 {
-            self.lists.push(List { count: 0, places: [0; LANES_MAX] });
+            self.lists.push(List { blocks, count: 0, places: [0; LANES_MAX] });
             *list = self.lists.len() as u8;
         }
         let list = self.lists.get_mut(usize::from(*list) - 1)?;
-        list.places[list.count] = self.messages.len() as u8 - 1;
-        list.count = (list.count + 1) % (A::LANES * A::GROUPS);
-        (list.count == 0).then_some(list.places)
+        list.places[list.count % LANES_MAX] = place as u8;
+        list.count = (list.count + 1) % A::TOGETHER;
+        (list.count == 0).then_some(list)
     }
+}
 
-    /// What has found no group.
-    fn flush<A: Algorithm>(&mut self, task: Task) {
-        let done = self.done;
-        if done.count_ones() as usize != self.messages.len() {
-            let left = self.messages.drain(..).enumerate().filter(|(place, _)| done >> place & 1 == 0);
-            lanes::run::<A>(task, left.map(|(_, message)| message));
-        }
-        self.messages.clear();
-        self.lists.clear();
-        (self.done, self.list) = (0, [0; COUNTS]);
+/// Packets of so many blocks, a group by their places.
+#[target_feature(enable = "avx2")]
+fn together<A: Algorithm>(
+    task: Task,
+    blocks: usize,
+    packets: &mut [Packet<'_>],
+    places: &[u8],
+    scratch: &mut Scratch,
+) {
+    for (place, tail) in places.iter().zip(&mut scratch.tails) {
+        let packet = &packets[usize::from(*place)];
+        // SAFETY: AVX2 is there.
+        unsafe { tail.write_early::<A>(packet.authed, packet.esn) };
     }
+    let (whole, tail_blocks) = (blocks / 2, 1 + blocks % 2);
+    // SAFETY: keys of this engine are made only where `covers` found the CPU to have these lanes; all messages have
+    // so many whole blocks, and tails of as many blocks as was counted.
+    unsafe { A::together(&mut Group { packets, places, whole, tail_blocks, scratch }) };
+    // SAFETY: `together` wrote as many digests as there are places.
+    let digests = scratch.digests[..places.len()].iter().map(|digest| unsafe { digest.assume_init_ref() });
+    // An integrity has ICVs of one length.
+    match packets[usize::from(places[0])].icv.len() {
+        12 => finish::<12>(task, packets, places, digests),
+        16 => finish::<16>(task, packets, places, digests),
+        24 => finish::<24>(task, packets, places, digests),
+        _ => finish::<32>(task, packets, places, digests),
+    }
+}
 
-    /// Messages of so many blocks, as many as lanes, by their places.
-    #[target_feature(enable = "avx2")]
-    fn together<A: Algorithm>(
-        &mut self,
-        task: Task,
-        blocks: usize,
-        places: &[u8; LANES_MAX],
-        scratch: &mut Scratch,
-    ) {
-        let lanes = A::LANES * A::GROUPS;
-        let Some(first) = self.messages.get(usize::from(places[0])) else { return };
-        let mut group = Group {
-            keys: [first.key; LANES_MAX],
-            next: [first.authed.as_ptr(); LANES_MAX],
-            whole: blocks / 2,
-            tail_blocks: 1 + blocks % 2,
-            tails: &mut scratch.tails,
-            digests: &mut scratch.digests,
-        };
-        for (lane, place) in places[..lanes].iter().enumerate() {
-            let Some(message) = self.messages.get(usize::from(*place)) else { return };
-            (group.keys[lane], group.next[lane]) = (message.key, message.authed.as_ptr());
-            // SAFETY: a tail.
-            unsafe { tail::write::<A>(message.authed, message.esn, group.tails[lane].as_mut_ptr().cast()) };
-        }
-        // SAFETY: keys of this engine are made only where `covers` found the CPU to have these lanes; all messages have
-        // so many whole blocks, and tails of as many blocks as was counted.
-        unsafe { A::together(&mut group) };
-        for (place, digest) in places[..lanes].iter().zip(&scratch.digests) {
-            if let Some(message) = self.messages.get_mut(usize::from(*place)) {
-                message.finish(task, digest);
-                self.done |= 1 << place;
-            }
-        }
+#[inline(always)]
+fn finish<'d, const N: usize>(
+    task: Task,
+    packets: &mut [Packet<'_>],
+    places: &[u8],
+    digests: impl Iterator<Item = &'d [u8; ICV_MAX]>,
+) {
+    for (place, digest) in places.iter().zip(digests) {
+        let packet = &mut packets[usize::from(*place)];
+        *packet.verified = lanes::sized::<N>(task, packet.icv, digest);
     }
 }
 
@@ -147,34 +174,49 @@ impl<'a> Window<'a> {
 ///
 /// # Safety
 /// As for [`Algorithm::together`].
-pub(super) unsafe fn by_rows<A: Algorithm>(group: &mut Group<'_>) {
+pub(super) unsafe fn by_rows<A: Algorithm>(group: &mut Group<'_, '_>) {
     let lanes = A::LANES * A::GROUPS;
-    let (mut states, mut outer) = ([State::ZERO; 2], [State::ZERO; 2]);
-    let first = group.keys[0];
-    if group.keys[..lanes].iter().all(|key| std::ptr::eq(*key, first)) {
-        everywhere::<A>(&mut states, &first.inner);
-        everywhere::<A>(&mut outer, &first.outer);
+    let Group { packets, places, whole, tail_blocks, scratch } = group;
+    let [states, outer] = scratch.states.get_or_insert_with(no_states);
+    let (mut next, mut alike) = ([std::ptr::null(); LANES_MAX], true);
+    let first = packets[usize::from(places[0])].mac;
+    for (next, place) in next.iter_mut().zip(*places) {
+        let packet = &packets[usize::from(*place)];
+        *next = packet.authed.as_ptr();
+        alike &= std::ptr::eq(packet.mac, first);
+    }
+    if alike {
+        everywhere::<A>(states, &first.inner);
+        everywhere::<A>(outer, &first.outer);
     } else {
-        for (lane, key) in group.keys[..lanes].iter().enumerate() {
-            lanes::load::<A>(&mut states, lane, &key.inner);
-            lanes::load::<A>(&mut outer, lane, &key.outer);
+        for (lane, place) in places.iter().enumerate() {
+            let key = packets[usize::from(*place)].mac;
+            lanes::load::<A>(states, lane, &key.inner);
+            lanes::load::<A>(outer, lane, &key.outer);
         }
     }
-    let next = &mut group.next[..lanes];
+    let next = &mut next[..lanes];
     // SAFETY: the caller's.
     unsafe {
-        if group.whole > 0 {
-            A::blocks(&mut states, next, group.whole);
+        if *whole > 0 {
+            A::blocks(states, next, *whole);
         }
-        for (next, tail) in next.iter_mut().zip(&*group.tails) {
-            *next = tail.as_ptr().cast();
+        for (next, tail) in next.iter_mut().zip(&mut scratch.tails) {
+            *next = tail.blocks();
         }
-        A::blocks(&mut states, next, group.tail_blocks);
-        A::outer(&mut states, &outer);
+        A::blocks(states, next, *tail_blocks);
+        A::outer(states, outer);
     }
-    for (lane, digest) in group.digests[..lanes].iter_mut().enumerate() {
-        *digest = lanes::digest::<A>(&states, lane);
+    for (lane, to) in scratch.digests[..lanes].iter_mut().enumerate() {
+        let digest = lanes::digest::<A>(states, lane);
+        let mut first = [0; ICV_MAX];
+        first.copy_from_slice(&digest[..ICV_MAX]);
+        to.write(first);
     }
+}
+
+fn no_states() -> [[State; 2]; 2] {
+    [[State::ZERO; 2]; 2]
 }
 
 /// All lanes begin with these words.

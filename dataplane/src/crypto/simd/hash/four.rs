@@ -1,11 +1,16 @@
 //! Four messages abreast by instructions that take a message each (SHA-NI). Between blocks a lane's state stays as the
 //! instructions want it.
 //!
+//! The rounds are written down instruction by instruction. On Zen 3 instructions go by turns to the two halves of the
+//! vector unit, each of which begins one `sha1rnds4` in four cycles: what the compiler makes of the same operations takes
+//! a sixth longer.
+//!
 //! No register of 256 bits here: where the upper half of any is not zero, these instructions, which know 128 bits alone, cost
-//! hundreds of cycles on some CPUs (Zen 3).
+//! hundreds of cycles on some CPUs (Zen 3). So nothing here is compiled for AVX.
 
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use super::State;
 use super::even::Group;
@@ -15,14 +20,56 @@ pub(super) const LANES: usize = 4;
 
 /// A lane's state.
 pub(super) type Lane = [__m128i; 2];
-/// The words of a block of each lane, four in a register.
-pub(super) type Words = [[__m128i; 4]; LANES];
+/// Sixteen words of each lane, four in a register: the same four of each lane are side by side.
+pub(super) struct Words(MaybeUninit<[[__m128i; LANES]; 4]>);
+
+/// Bytes from the middle of the words to the register of lane n's four words that follow `behind` registers after the first:
+/// at most as many as an instruction holds in one byte, as long instructions are fetched more slowly.
+pub(super) const fn place(n: usize, behind: usize) -> isize {
+    16 * (LANES * (behind % 4) + n) as isize - 128
+}
+
+impl Words {
+    pub(super) const fn new() -> Self {
+        Self(MaybeUninit::uninit())
+    }
+
+    /// The middle of them.
+    pub(super) fn middle(&mut self) -> *mut u8 {
+        self.0.as_mut_ptr().cast::<u8>().wrapping_add(128)
+    }
+
+    /// A quarter of each lane's block, its bytes in another order.
+    ///
+    /// # Safety
+    /// The CPU has the instructions; each pointer has a block to be read.
+    #[inline(always)]
+    pub(super) unsafe fn take(
+        &mut self,
+        quarter: usize,
+        at: &[*const u8; LANES],
+        order: __m128i,
+    ) -> [__m128i; LANES] {
+        // SAFETY: the caller's; registers of these words.
+        unsafe {
+            let mut words = [order; LANES];
+            for n in 0..LANES {
+                let bytes = _mm_loadu_si128(at[n].cast::<__m128i>().add(quarter));
+                words[n] = _mm_shuffle_epi8(bytes, order);
+            }
+            for n in 0..LANES {
+                _mm_store_si128(self.middle().offset(place(n, quarter)).cast(), words[n]);
+            }
+            words
+        }
+    }
+}
 
 /// A hash function that has instructions of its own. Its functions are `inline(always)`, and only for the functions of
 /// this module to call, which have the instructions: that is what makes them sound.
 pub(super) trait Hash {
     const DIGEST_WORDS: usize;
-    /// Where a register of words has its bytes from, as `_mm_set_epi32` takes them.
+    /// Where a register of words has its bytes from, as `_mm_set_epi32` takes them; and where the bytes are in one of words.
     const ORDER: [i32; 4];
     /// The state before the first block: eight words in the CPU's byte order.
     fn initial() -> [u8; 64];
@@ -34,9 +81,16 @@ pub(super) trait Hash {
     /// # Safety
     /// The CPU has the instructions.
     unsafe fn end(lane: Lane) -> [__m128i; 2];
+    /// The words of a digest as those of a block are.
+    ///
     /// # Safety
     /// The CPU has the instructions.
-    unsafe fn compress(lanes: &mut [Lane; LANES], w: Words);
+    unsafe fn words(lane: Lane) -> [__m128i; 2];
+    /// A block of each lane, whose bytes are taken in this order.
+    ///
+    /// # Safety
+    /// The CPU has the instructions; each pointer has a block to be read.
+    unsafe fn compress(lanes: &mut [Lane; LANES], at: &[*const u8; LANES], order: __m128i);
 }
 
 /// A hash function's four lanes.
@@ -46,7 +100,7 @@ impl<H: Hash> Algorithm for Ni<H> {
     const WORD: usize = 4;
     const LANES: usize = LANES;
     const GROUPS: usize = 1;
-    const TOGETHER: bool = true;
+    const TOGETHER: usize = LANES;
     const BLOCK: usize = 64;
     const DIGEST_WORDS: usize = H::DIGEST_WORDS;
     const BIG_ENDIAN: bool = true;
@@ -66,7 +120,7 @@ impl<H: Hash> Algorithm for Ni<H> {
         }
     }
 
-    unsafe fn together(group: &mut Group<'_>) {
+    unsafe fn together(group: &mut Group<'_, '_>) {
         // SAFETY: the caller's.
         unsafe { together::<H>(group) };
     }
@@ -76,7 +130,7 @@ impl<H: Hash> Algorithm for Ni<H> {
 ///
 /// # Safety
 /// Each pointer has `steps` blocks to be read.
-#[target_feature(enable = "avx2,sha")]
+#[target_feature(enable = "ssse3,sha")]
 unsafe fn blocks<H: Hash>(state: &mut State, next: &mut [*const u8; LANES], steps: usize) {
     let (low, high) = (transposed(state, 0), transposed(state, 4));
     let mut lanes = [[_mm_setzero_si128(); 2]; LANES];
@@ -85,7 +139,7 @@ unsafe fn blocks<H: Hash>(state: &mut State, next: &mut [*const u8; LANES], step
         lanes[n] = unsafe { H::begin([low[n], high[n]]) };
     }
     // SAFETY: the caller's.
-    unsafe { hash::<H>(&mut lanes, next, steps) };
+    unsafe { hash::<H>(&mut lanes, next, steps, order::<H>()) };
     let (mut low, mut high) = (low, high);
     for n in 0..LANES {
         // SAFETY: the instructions are there.
@@ -103,49 +157,67 @@ unsafe fn blocks<H: Hash>(state: &mut State, next: &mut [*const u8; LANES], step
 ///
 /// # Safety
 /// As for [`Algorithm::together`].
-#[target_feature(enable = "avx2,sha")]
-unsafe fn together<H: Hash>(group: &mut Group<'_>) {
-    let padding = const { padding(4 * H::DIGEST_WORDS) };
-    let order = _mm_set_epi32(0x0c0d_0e0f, 0x0809_0a0b, 0x0405_0607, 0x0001_0203);
+#[target_feature(enable = "ssse3,sha")]
+unsafe fn together<H: Hash>(group: &mut Group<'_, '_>) {
+    let order = order::<H>();
     let mut lanes = [[_mm_setzero_si128(); 2]; LANES];
-    let mut next = [group.next[0], group.next[1], group.next[2], group.next[3]];
+    let mut next = [std::ptr::null(); LANES];
+    let mut outer = [group.lane(0).0; LANES];
     for n in 0..LANES {
+        let (key, first) = group.lane(n);
+        (outer[n], next[n]) = (key, first);
         // SAFETY: the instructions are there.
-        lanes[n] = unsafe { H::begin(load(&group.keys[n].inner)) };
+        lanes[n] = unsafe { H::begin(load(&key.inner)) };
     }
     for pass in 0..3 {
-        let steps = [group.whole, group.tail_blocks, 1][pass];
-        for n in 0..LANES {
-            let tail = group.tails[n].as_mut_ptr().cast::<__m128i>();
-            if pass > 0 {
-                next[n] = tail.cast();
+        let (steps, as_is) = [(group.whole, false), (group.tail_blocks, false), (1, true)][pass];
+        if pass > 0 {
+            for n in 0..LANES {
+                next[n] = group.scratch.tails[n].blocks().cast_const();
             }
-            if pass == 2 {
-                // SAFETY: the instructions are there; a block of a tail, and of the padding.
+        }
+        if pass == 2 {
+            let padding = const { padding(4 * H::DIGEST_WORDS) }.as_ptr().cast::<__m128i>();
+            let mut pad = [order; 4];
+            for quarter in 1..4 {
+                // SAFETY: 16 bytes of 64.
+                pad[quarter] = _mm_shuffle_epi8(unsafe { _mm_loadu_si128(padding.add(quarter)) }, order);
+            }
+            for n in 0..LANES {
+                let tail = group.scratch.tails[n].blocks().cast::<__m128i>();
+                // SAFETY: the instructions are there; a block of a tail. The words themselves, not their bytes.
                 unsafe {
-                    let [low, high] = H::end(lanes[n]);
-                    let high = _mm_shuffle_epi8(high, order);
-                    let pad = padding.as_ptr().cast::<__m128i>();
-                    _mm_storeu_si128(tail, _mm_shuffle_epi8(low, order));
-                    _mm_storeu_si128(tail.add(1), _mm_or_si128(high, _mm_loadu_si128(pad.add(1))));
-                    _mm_storeu_si128(tail.add(2), _mm_loadu_si128(pad.add(2)));
-                    _mm_storeu_si128(tail.add(3), _mm_loadu_si128(pad.add(3)));
-                    lanes[n] = H::begin(load(&group.keys[n].outer));
+                    let [low, high] = H::words(lanes[n]);
+                    _mm_storeu_si128(tail, low);
+                    _mm_storeu_si128(tail.add(1), _mm_or_si128(high, pad[1]));
+                    _mm_storeu_si128(tail.add(2), pad[2]);
+                    _mm_storeu_si128(tail.add(3), pad[3]);
+                    lanes[n] = H::begin(load(&outer[n].outer));
                 }
             }
         }
+        let order = match as_is {
+            true => _mm_set_epi32(0x0f0e_0d0c, 0x0b0a_0908, 0x0706_0504, 0x0302_0100),
+            false => order,
+        };
         // SAFETY: the caller's, and the outer hash's block that was just written.
-        unsafe { hash::<H>(&mut lanes, &mut next, steps) };
+        unsafe { hash::<H>(&mut lanes, &mut next, steps, order) };
     }
     for n in 0..LANES {
-        let digest = group.digests[n].as_mut_ptr().cast::<__m128i>();
-        // SAFETY: the instructions are there; 32 bytes of 64.
+        let digest = group.scratch.digests[n].as_mut_ptr().cast::<__m128i>();
+        // SAFETY: the instructions are there; 32 bytes.
         unsafe {
-            let [low, high] = H::end(lanes[n]);
+            let [low, high] = H::words(lanes[n]);
             _mm_storeu_si128(digest, _mm_shuffle_epi8(low, order));
             _mm_storeu_si128(digest.add(1), _mm_shuffle_epi8(high, order));
         }
     }
+}
+
+#[inline]
+#[target_feature(enable = "ssse3")]
+fn order<H: Hash>() -> __m128i {
+    _mm_set_epi32(H::ORDER[0], H::ORDER[1], H::ORDER[2], H::ORDER[3])
 }
 
 /// What is behind a digest in the outer hash's block: the bits of a block and the digest at its end.
@@ -162,29 +234,24 @@ const fn padding(digest_len: usize) -> [u8; 64] {
 /// # Safety
 /// The CPU has the instructions; each pointer has `steps` blocks to be read.
 #[inline(always)]
-unsafe fn hash<H: Hash>(lanes: &mut [Lane; LANES], next: &mut [*const u8; LANES], steps: usize) {
-    // SAFETY: the caller's.
-    let order = unsafe { _mm_set_epi32(H::ORDER[0], H::ORDER[1], H::ORDER[2], H::ORDER[3]) };
+unsafe fn hash<H: Hash>(
+    lanes: &mut [Lane; LANES],
+    next: &mut [*const u8; LANES],
+    steps: usize,
+    order: __m128i,
+) {
     for _ in 0..steps {
-        let mut w = [[order; 4]; LANES];
-        for n in 0..LANES {
-            for quarter in 0..4 {
-                // SAFETY: the caller's.
-                unsafe {
-                    let bytes = _mm_loadu_si128(next[n].cast::<__m128i>().add(quarter));
-                    w[n][quarter] = _mm_shuffle_epi8(bytes, order);
-                }
-            }
-            next[n] = next[n].wrapping_add(64);
+        // SAFETY: the caller's.
+        unsafe { H::compress(lanes, next, order) };
+        for next in &mut *next {
+            *next = next.wrapping_add(64);
         }
-        // SAFETY: the instructions are there.
-        unsafe { H::compress(lanes, w) };
     }
 }
 
 /// The words of a state.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "ssse3")]
 fn load(words: &[u8; 64]) -> [__m128i; 2] {
     // SAFETY: 32 bytes of 64.
     unsafe {
@@ -195,7 +262,7 @@ fn load(words: &[u8; 64]) -> [__m128i; 2] {
 
 /// Four words of each lane, from this row on.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "ssse3")]
 fn transposed(state: &State, row: usize) -> [__m128i; LANES] {
     let mut words = [_mm_setzero_si128(); 4];
     for (word, row) in words.iter_mut().zip(&state.0[row..]) {
@@ -206,7 +273,7 @@ fn transposed(state: &State, row: usize) -> [__m128i; LANES] {
 }
 
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "ssse3")]
 fn four_by_four(rows: &[__m128i; 4]) -> [__m128i; 4] {
     let [a, b, c, d] = *rows;
     let (ab, cd) = (_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));

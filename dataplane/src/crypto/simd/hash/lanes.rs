@@ -5,8 +5,9 @@ use std::hint::black_box;
 use zeroize::Zeroize;
 
 use super::even::{self, Group};
-use super::tail::{self, TAIL};
-use super::{HmacKey, LANES_MAX, State, Task};
+use super::tail::{BLOCK_MAX, Tail};
+use super::{LANES_MAX, State, Task};
+use crate::crypto::simd::separate::Packet;
 
 /// A hash function over lanes.
 pub(super) trait Algorithm {
@@ -34,8 +35,8 @@ pub(super) trait Algorithm {
     /// registers of them, each with `steps` blocks to be read.
     unsafe fn blocks(states: &mut [State], next: &mut [*const u8], steps: usize);
 
-    /// Whether groups of messages of as many blocks go through [`Self::together`].
-    const TOGETHER: bool;
+    /// So many messages of as many blocks go through [`Self::together`] at once, or as many as there are lanes; 0: never.
+    const TOGETHER: usize;
 
     /// In all lanes of all groups: the digest becomes that of HMAC's outer hash, begun with `keys`. Only for
     /// [`Self::together`] as it is here.
@@ -47,25 +48,15 @@ pub(super) trait Algorithm {
     /// The HMACs of a group.
     ///
     /// # Safety
-    /// The CPU has the instructions of the lanes; each of the first `GROUPS` times `LANES` places has a message with as many
-    /// blocks as the group says, and a tail with as many.
-    unsafe fn together(group: &mut Group<'_>)
+    /// The CPU has the instructions of the lanes; the group has `TOGETHER` lanes or `GROUPS` times `LANES`, each of them
+    /// as many blocks as it says and a tail with as many. It writes as many digests.
+    unsafe fn together(group: &mut Group<'_, '_>)
     where
         Self: Sized,
     {
         // SAFETY: the caller's.
         unsafe { even::by_rows::<Self>(group) };
     }
-}
-
-/// One message, and where its ICV is.
-pub(super) struct Message<'a> {
-    pub(super) key: &'a HmacKey,
-    pub(super) authed: &'a [u8],
-    /// The high half of the sequence number, behind it.
-    pub(super) esn: Option<u32>,
-    pub(super) icv: &'a mut [u8],
-    pub(super) verified: &'a mut bool,
 }
 
 /// What a lane hashes.
@@ -81,20 +72,23 @@ enum Phase {
     Outer,
 }
 
-struct Lanes<'a> {
-    messages: [Option<Message<'a>>; LANES_MAX],
+struct Lanes<'m, 'a> {
+    messages: [Option<&'m mut Packet<'a>>; LANES_MAX],
     phase: [Phase; LANES_MAX],
     /// Blocks left of the phase.
     left: [usize; LANES_MAX],
     next: [*const u8; LANES_MAX],
     /// One a lane. A pointer, as `next` points into them from one call to the next.
-    tails: *mut [u8; TAIL],
+    tails: *mut Tail,
     states: [State; 2],
 }
 
 /// Sign or verify every message.
-pub(super) fn run<'a, A: Algorithm>(task: Task, mut messages: impl Iterator<Item = Message<'a>>) {
-    let mut tails = [[0; TAIL]; LANES_MAX];
+pub(super) fn run<'m, 'a: 'm, A: Algorithm>(
+    task: Task,
+    mut messages: impl Iterator<Item = &'m mut Packet<'a>>,
+) {
+    let mut tails = [const { Tail::new() }; LANES_MAX];
     let mut lanes = Lanes {
         messages: [const { None }; LANES_MAX],
         phase: [Phase::Idle; LANES_MAX],
@@ -120,7 +114,7 @@ pub(super) fn run<'a, A: Algorithm>(task: Task, mut messages: impl Iterator<Item
     }
 }
 
-impl<'a> Lanes<'a> {
+impl<'m, 'a> Lanes<'m, 'a> {
     /// As many blocks as the shortest phase has left, in every register that has a busy lane.
     fn step<A: Algorithm>(&mut self, used: usize) {
         let busy = self.left[..used].iter().copied().filter(|left| *left > 0);
@@ -147,12 +141,12 @@ impl<'a> Lanes<'a> {
         &mut self,
         task: Task,
         lane: usize,
-        messages: &mut impl Iterator<Item = Message<'a>>,
+        messages: &mut impl Iterator<Item = &'m mut Packet<'a>>,
     ) -> bool {
         match self.phase[lane] {
             Phase::Idle => {
                 let Some(message) = messages.next() else { return false };
-                load::<A>(&mut self.states, lane, &message.key.inner);
+                load::<A>(&mut self.states, lane, &message.mac.inner);
                 (self.next[lane], self.left[lane]) =
                     (message.authed.as_ptr(), message.authed.len() / A::BLOCK);
                 self.messages[lane] = Some(message);
@@ -161,8 +155,8 @@ impl<'a> Lanes<'a> {
             Phase::Body => self.begin_tail::<A>(lane),
             Phase::Tail => self.begin_outer::<A>(lane),
             Phase::Outer => {
-                if let Some(mut message) = self.messages[lane].take() {
-                    message.finish(task, &digest::<A>(&self.states, lane));
+                if let Some(message) = self.messages[lane].take() {
+                    finish(message, task, &digest::<A>(&self.states, lane));
                 }
                 self.phase[lane] = Phase::Idle;
             }
@@ -172,28 +166,31 @@ impl<'a> Lanes<'a> {
 
     fn begin_tail<A: Algorithm>(&mut self, lane: usize) {
         let Some(message) = &self.messages[lane] else { return };
-        let tail = self.tails.wrapping_add(lane).cast();
         // SAFETY: `covers` found AVX2; a tail of this lane, which `run` keeps; nobody hashes it now.
-        self.left[lane] = unsafe { tail::write::<A>(message.authed, message.esn, tail) };
-        self.next[lane] = tail;
+        unsafe {
+            let tail = &mut *self.tails.add(lane);
+            self.left[lane] = tail.write::<A>(message.authed, message.esn);
+            self.next[lane] = tail.blocks();
+        }
         self.phase[lane] = Phase::Tail;
     }
 
     fn begin_outer<A: Algorithm>(&mut self, lane: usize) {
         let (digest, len) = (digest::<A>(&self.states, lane), A::DIGEST_WORDS * A::WORD);
         let Some(message) = &self.messages[lane] else { return };
-        // SAFETY: a tail of this lane, which `run` keeps; nobody hashes it now.
-        let tail = unsafe { &mut *self.tails.add(lane) };
+        // SAFETY: a block of this lane's tail, which `run` keeps, and `begin_tail` wrote; nobody hashes it now.
+        let tail = unsafe { std::slice::from_raw_parts_mut((*self.tails.add(lane)).blocks(), A::BLOCK) };
         tail[..len].copy_from_slice(&digest[..len]);
         self.left[lane] = 1;
         pad::<A>(tail, len);
-        self.next[lane] = self.tails.wrapping_add(lane).cast();
-        load::<A>(&mut self.states, lane, &message.key.outer);
+        self.next[lane] = tail.as_ptr();
+        load::<A>(&mut self.states, lane, &message.mac.outer);
         self.phase[lane] = Phase::Outer;
     }
 }
 
 /// A lane's digest in the order of its bytes.
+#[inline]
 pub(super) fn digest<A: Algorithm>(states: &[State; 2], lane: usize) -> [u8; 64] {
     let mut digest = words::<A>(states, lane);
     if A::BIG_ENDIAN {
@@ -220,7 +217,7 @@ fn words<A: Algorithm>(states: &[State; 2], lane: usize) -> [u8; 64] {
 }
 
 /// Padding of the outer hash's block behind a digest of `len` bytes.
-fn pad<A: Algorithm>(block: &mut [u8; TAIL], len: usize) {
+fn pad<A: Algorithm>(block: &mut [u8], len: usize) {
     let bits = 8 * (A::BLOCK + len) as u64;
     block[len] = 0x80;
     block[len + 1..A::BLOCK].fill(0);
@@ -231,19 +228,18 @@ fn pad<A: Algorithm>(block: &mut [u8; TAIL], len: usize) {
     });
 }
 
-impl Message<'_> {
-    pub(super) fn finish(&mut self, task: Task, digest: &[u8; 64]) {
-        // Of the lengths that there are, each with code of its own.
-        *self.verified = match self.icv.len() {
-            12 => sized::<12>(task, self.icv, digest),
-            16 => sized::<16>(task, self.icv, digest),
-            24 => sized::<24>(task, self.icv, digest),
-            _ => sized::<32>(task, self.icv, digest),
-        };
-    }
+fn finish(packet: &mut Packet<'_>, task: Task, digest: &[u8; 64]) {
+    *packet.verified = match packet.icv.len() {
+        12 => sized::<12>(task, packet.icv, digest),
+        16 => sized::<16>(task, packet.icv, digest),
+        24 => sized::<24>(task, packet.icv, digest),
+        _ => sized::<32>(task, packet.icv, digest),
+    };
 }
 
-fn sized<const N: usize>(task: Task, icv: &mut [u8], digest: &[u8; 64]) -> bool {
+/// Write an ICV of N bytes, or compare it: whether it is there.
+#[inline(always)]
+pub(super) fn sized<const N: usize>(task: Task, icv: &mut [u8], digest: &[u8]) -> bool {
     let (Some(icv), Some(digest)) = (icv.first_chunk_mut::<N>(), digest.first_chunk::<N>()) else {
         return false;
     };
@@ -265,7 +261,7 @@ fn sized<const N: usize>(task: Task, icv: &mut [u8], digest: &[u8; 64]) -> bool 
 pub(super) fn keyed<A: Algorithm>(key: &[u8]) -> Option<[[u8; 64]; 2]> {
     let mut states = [State::ZERO; 2];
     let mut blocks = [0x36, 0x5c].map(|pad: u8| {
-        let mut block = [pad; TAIL];
+        let mut block = [pad; BLOCK_MAX];
         block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
         block
     });

@@ -24,16 +24,13 @@ mod transpose;
 mod words;
 
 use espalier_wire::Integrity;
-use espalier_wire::plane::Direction;
 use zeroize::Zeroize;
 
-use super::super::Job;
-use super::super::layout::Parts;
 use super::super::scalar::mac::MacKey;
 use super::cpu;
-use super::separate::mac;
+use super::separate::Packet;
 use four::Ni;
-use lanes::{Algorithm, Message};
+use lanes::Algorithm;
 use sha2_64_narrow::Four;
 pub(super) use transpose::{eighths, quarters};
 use words::{Eight, Sixteen};
@@ -92,76 +89,59 @@ impl HmacKey {
 /// What to do with the ICVs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
-    /// Write those of the jobs that are `verified` so far.
+    /// Write them, and set `verified`.
     Sign,
-    /// Compare, and set `verified`.
+    /// Compare, and set `verified` where they are right.
     Verify,
 }
 
-/// Sign or verify every job of this engine that has an HMAC.
-pub(super) fn run(task: Task, jobs: &mut [Job<'_>]) {
-    let mut counts = [0; Integrity::Combined as usize];
-    for job in &*jobs {
-        if let Some(mac) = mac(job)
-            && let Some(count) = counts.get_mut(mac.integrity as usize)
-        {
-            *count += 1;
-        }
-    }
-    for (count, integrity) in counts.into_iter().zip(ALL) {
-        if count > 0 {
-            let messages = messages(task, integrity, jobs);
-            match (integrity, super::widest()) {
-                (Integrity::Md5, true) => some::<md5::Md5<Sixteen>>(task, count, messages),
-                (Integrity::Md5, false) => some::<md5::Md5<Eight>>(task, count, messages),
-                (Integrity::Sha1, true) => some::<sha1::Sha1<Sixteen>>(task, count, messages),
-                (Integrity::Sha1, false) if cpu::sha() => some::<Ni<sha1_ni::Sha1>>(task, count, messages),
-                (Integrity::Sha1, false) => some::<sha1::Sha1<Eight>>(task, count, messages),
-                (Integrity::Sha256, true) => some::<sha2_32::Sha256<Sixteen>>(task, count, messages),
-                (Integrity::Sha256, false) if cpu::sha() => {
-                    some::<Ni<sha256_ni::Sha256>>(task, count, messages)
-                }
-                (Integrity::Sha256, false) => some::<sha2_32::Sha256<Eight>>(task, count, messages),
-                (Integrity::Sha384, true) => some::<sha2_64::Sha384>(task, count, messages),
-                (Integrity::Sha384, false) => some::<Four<6>>(task, count, messages),
-                (Integrity::Sha512, true) => some::<sha2_64::Sha512>(task, count, messages),
-                (Integrity::Sha512, false) => some::<Four<8>>(task, count, messages),
-                (Integrity::Combined, _) => {}
-            }
-        }
+/// Which there are, a bit for each.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Integrities(u8);
+
+impl Integrities {
+    pub(super) fn add(&mut self, key: &HmacKey) {
+        self.0 |= 1 << key.integrity as u8;
     }
 }
 
-/// In the order of their numbers.
+/// Sign or verify every packet.
+pub(super) fn run(task: Task, present: Integrities, packets: &mut [Packet<'_>]) {
+    for integrity in ALL.into_iter().filter(|integrity| present.0 >> *integrity as u8 & 1 != 0) {
+        let run = match (integrity, super::widest()) {
+            (Integrity::Md5, true) => some::<md5::Md5<Sixteen>>,
+            (Integrity::Md5, false) => some::<md5::Md5<Eight>>,
+            (Integrity::Sha1, true) => some::<sha1::Sha1<Sixteen>>,
+            (Integrity::Sha1, false) if cpu::sha() => some::<Ni<sha1_ni::Sha1>>,
+            (Integrity::Sha1, false) => some::<sha1::Sha1<Eight>>,
+            (Integrity::Sha256, true) => some::<sha2_32::Sha256<Sixteen>>,
+            (Integrity::Sha256, false) if cpu::sha() => some::<Ni<sha256_ni::Sha256>>,
+            (Integrity::Sha256, false) => some::<sha2_32::Sha256<Eight>>,
+            (Integrity::Sha384, true) => some::<sha2_64::Sha384>,
+            (Integrity::Sha384, false) => some::<Four<6>>,
+            (Integrity::Sha512, true) => some::<sha2_64::Sha512>,
+            (Integrity::Sha512, false) => some::<Four<8>>,
+            (Integrity::Combined, _) => continue,
+        };
+        run(task, integrity, packets);
+    }
+}
+
 const ALL: [Integrity; 5] =
     [Integrity::Md5, Integrity::Sha1, Integrity::Sha256, Integrity::Sha384, Integrity::Sha512];
 
-fn messages<'j>(
-    task: Task,
-    integrity: Integrity,
-    jobs: &'j mut [Job<'_>],
-) -> impl Iterator<Item = Message<'j>> {
-    jobs.iter_mut().filter_map(move |job| {
-        let key = mac(job).filter(|mac| mac.integrity == integrity)?;
-        let esn = job.esn();
-        let wanted = match task {
-            Task::Sign => job.verified,
-            Task::Verify => job.key.direction == Direction::Inbound,
-        };
-        job.verified = false;
-        let parts = Parts::new(job.key.transform, job.bytes).filter(|_| wanted)?;
-        Some(Message { key, authed: parts.authed, esn, icv: parts.icv, verified: &mut job.verified })
-    })
-}
-
-fn some<'j, A: Algorithm>(task: Task, count: usize, messages: impl Iterator<Item = Message<'j>>) {
-    if count >= A::worth() {
-        return even::run::<A>(task, messages);
+/// Those of one integrity.
+fn some<A: Algorithm>(task: Task, integrity: Integrity, packets: &mut [Packet<'_>]) {
+    let is_one = |packet: &&Packet<'_>| packet.mac.integrity == integrity;
+    if packets.iter().filter(is_one).nth(A::worth() - 1).is_some() {
+        return even::run::<A>(task, integrity, packets);
     }
-    for Message { key, authed, esn, icv, verified } in messages {
-        *verified = match task {
-            Task::Sign => key.few.sign(authed, esn, icv),
-            Task::Verify => key.few.verify(authed, esn, icv),
+    for Packet { mac, authed, esn, icv, verified, .. } in
+        packets.iter_mut().filter(|packet| is_one(&&**packet))
+    {
+        **verified = match task {
+            Task::Sign => mac.few.sign(authed, *esn, icv),
+            Task::Verify => mac.few.verify(authed, *esn, icv),
         }
         .is_some();
     }

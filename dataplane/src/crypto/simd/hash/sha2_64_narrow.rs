@@ -17,7 +17,7 @@ impl<const DIGEST: usize> Algorithm for Four<DIGEST> {
     const WORD: usize = 8;
     const LANES: usize = LANES;
     const GROUPS: usize = 1;
-    const TOGETHER: bool = true;
+    const TOGETHER: usize = LANES;
     const BLOCK: usize = 128;
     const DIGEST_WORDS: usize = DIGEST;
     const BIG_ENDIAN: bool = true;
@@ -37,7 +37,7 @@ impl<const DIGEST: usize> Algorithm for Four<DIGEST> {
         }
     }
 
-    unsafe fn together(group: &mut Group<'_>) {
+    unsafe fn together(group: &mut Group<'_, '_>) {
         // SAFETY: the caller's.
         unsafe { together::<DIGEST>(group) };
     }
@@ -160,13 +160,13 @@ unsafe fn blocks(state: &mut State, next: &mut [*const u8; LANES], steps: usize)
 /// # Safety
 /// As for [`Algorithm::together`].
 #[target_feature(enable = "avx2")]
-unsafe fn together<const DIGEST: usize>(group: &mut Group<'_>) {
+unsafe fn together<const DIGEST: usize>(group: &mut Group<'_, '_>) {
     let [mut inner, mut outer, mut next] = [[std::ptr::null::<u8>(); LANES]; 3];
     let mut tails = [std::ptr::null_mut::<u8>(); LANES];
     for n in 0..LANES {
-        let key = group.keys[n];
-        (inner[n], outer[n], next[n]) = (key.inner.as_ptr(), key.outer.as_ptr(), group.next[n]);
-        tails[n] = group.tails[n].as_mut_ptr().cast();
+        let (key, first) = group.lane(n);
+        (inner[n], outer[n], next[n]) = (key.inner.as_ptr(), key.outer.as_ptr(), first);
+        tails[n] = group.scratch.tails[n].blocks();
     }
     // SAFETY: a key's words.
     let mut rows = unsafe { words(&inner) };
@@ -187,32 +187,32 @@ unsafe fn together<const DIGEST: usize>(group: &mut Group<'_>) {
                     let bits = 8 * (128 + 8 * DIGEST as u64);
                     _mm256_storeu_si256(tail.add(3), _mm256_setr_epi64x(0, 0, 0, bits.swap_bytes() as i64));
                 }
-                write::<DIGEST>(&rows, tails);
+                write::<DIGEST, 2>(&rows, tails);
                 rows = words(&outer);
             }
         }
         // SAFETY: the caller's, and the outer hash's block that was just written.
         unsafe { hash(&mut rows, &mut next, steps) };
     }
-    let [a, b, c, d, ..] = &mut *group.digests;
-    // SAFETY: 64 bytes each.
-    unsafe { write::<DIGEST>(&rows, [a, b, c, d].map(|digest| digest.as_mut_ptr())) };
+    let [a, b, c, d, ..] = &mut group.scratch.digests;
+    // SAFETY: 32 bytes each.
+    unsafe { write::<DIGEST, 1>(&rows, [a, b, c, d].map(|digest| digest.as_mut_ptr().cast())) };
 }
 
-/// Each lane's digest, and behind that of SHA-384 the bit that begins its padding.
+/// Halves of each lane's digest, and behind that of SHA-384 the bit that begins its padding.
 ///
 /// # Safety
-/// Each pointer has 64 bytes to be written.
+/// Each pointer has 32 bytes for each half to be written.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn write<const DIGEST: usize>(rows: &[__m256i; 8], to: [*mut u8; LANES]) {
+unsafe fn write<const DIGEST: usize, const HALVES: usize>(rows: &[__m256i; 8], to: [*mut u8; LANES]) {
     let order = order();
     let mut rows = *rows;
     if DIGEST == 6 {
         (rows[6], rows[7]) = (_mm256_set1_epi64x(i64::MIN), _mm256_setzero_si256());
     }
     let [a, b, c, d, e, f, g, h] = rows;
-    for (half, rows) in [[a, b, c, d], [e, f, g, h]].into_iter().enumerate() {
+    for (half, rows) in [[a, b, c, d], [e, f, g, h]].into_iter().take(HALVES).enumerate() {
         for (words, to) in four_by_four(&rows).into_iter().zip(to) {
             // SAFETY: the caller's.
             unsafe { _mm256_storeu_si256(to.add(32 * half).cast(), _mm256_shuffle_epi8(words, order)) };

@@ -2,11 +2,21 @@
 //! length. It is written in whole registers, as it is read again at once: a load of what several stores made waits for them all.
 
 use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
 
 use super::lanes::Algorithm;
 
-/// Bytes of a tail: two blocks of the longest.
-pub(super) const TAIL: usize = 256;
+/// Room for a tail.
+#[repr(C, align(64))]
+pub(super) struct Tail {
+    /// Bytes of the message before it.
+    before: [MaybeUninit<u8>; BLOCK_MAX],
+    /// Two blocks at most, and zeros behind them.
+    blocks: [MaybeUninit<u8>; 2 * BLOCK_MAX + 16],
+}
+
+/// Bytes of the longest block.
+pub(super) const BLOCK_MAX: usize = 128;
 
 /// Windows into this are orders of bytes that move a register's up or down and leave zeros.
 static PLACES: [u8; 48] = {
@@ -19,46 +29,122 @@ static PLACES: [u8; 48] = {
     places
 };
 
-/// Writes the tail of a message; returns how many blocks it has.
-///
-/// # Safety
-/// The CPU has AVX2; [`TAIL`] bytes at `tail` can be written.
-#[inline]
-#[target_feature(enable = "avx2")]
-pub(super) unsafe fn write<A: Algorithm>(authed: &[u8], esn: Option<u32>, tail: *mut u8) -> usize {
-    let rest = authed.len() % A::BLOCK;
-    let (whole, over) = (rest / 16, rest % 16);
-    // Behind the message, lowest byte first: its sequence number's high half, and the bit that begins the padding.
-    let behind = match esn {
-        Some(high) => u64::from(high.swap_bytes()) | 0x80 << 32,
-        None => 0x80,
-    };
-    let esn_len = if esn.is_some() { 4 } else { 0 };
-    let blocks = (rest + esn_len + 1 + A::BLOCK / 8).div_ceil(A::BLOCK);
-    let bits = 8 * (A::BLOCK + authed.len() + esn_len) as u64;
-    let bits = if A::BIG_ENDIAN { bits.swap_bytes() } else { bits };
-    // SAFETY: what is read is the message's last bytes and 16 of 48 places; what is written are registers of the
-    // blocks, and one behind them at the most, of which TAIL has room.
-    unsafe {
-        let at = |n: usize| tail.add(16 * n).cast::<__m128i>();
-        let from = authed.as_ptr().add(authed.len() - rest).cast::<__m128i>();
-        for n in 0..whole {
-            _mm_storeu_si128(at(n), _mm_loadu_si128(from.add(n)));
-        }
-        let up = _mm_loadu_si128(PLACES.as_ptr().add(16 - over).cast());
-        let down = _mm_loadu_si128(PLACES.as_ptr().add(32 - over).cast());
-        let behind = _mm_cvtsi64_si128(behind as i64);
-        let last = _mm_shuffle_epi8(last_sixteen(authed), down);
-        _mm_storeu_si128(at(whole), _mm_or_si128(last, _mm_shuffle_epi8(behind, up)));
-        _mm_storeu_si128(at(whole + 1), _mm_shuffle_epi8(behind, down));
-        let end = blocks * A::BLOCK / 16;
-        for n in whole + 2..end {
-            _mm_storeu_si128(at(n), _mm_setzero_si128());
-        }
-        let length = _mm_set_epi64x(bits as i64, 0);
-        _mm_storeu_si128(at(end - 1), _mm_or_si128(_mm_loadu_si128(at(end - 1)), length));
+impl Tail {
+    pub(super) const fn new() -> Self {
+        let byte = MaybeUninit::uninit();
+        Self { before: [byte; BLOCK_MAX], blocks: [byte; 2 * BLOCK_MAX + 16] }
     }
-    blocks
+
+    /// The first block.
+    pub(super) fn blocks(&mut self) -> *mut u8 {
+        self.blocks.as_mut_ptr().cast()
+    }
+
+    /// Writes the tail of a message which is not read before the message's whole blocks have been, if there are any: by fewer
+    /// instructions than [`Self::write`], whatever the lengths, in pieces that do not lie as they are read.
+    ///
+    /// # Safety
+    /// The CPU has AVX2.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(super) unsafe fn write_early<A: Algorithm>(&mut self, authed: &[u8], esn: Option<u32>) {
+        let Some(last) = authed.len().checked_sub(A::BLOCK) else {
+            // SAFETY: the caller's.
+            unsafe { self.write::<A>(authed, esn) };
+            return;
+        };
+        let End { rest, behind, bits, blocks } = End::of::<A>(authed, esn);
+        // SAFETY: a block before the message's end; the block whose end is that of the rest, from `before` on; registers
+        // behind it, which end in the 16 bytes behind the second block at the most; the end of a block.
+        unsafe {
+            let from = authed.as_ptr().add(last).cast::<__m128i>();
+            let end = self.blocks().add(rest);
+            let to = std::ptr::from_mut(self).cast::<u8>().add(BLOCK_MAX - A::BLOCK + rest).cast::<__m128i>();
+            for n in 0..A::BLOCK / 16 {
+                _mm_storeu_si128(to.add(n), _mm_loadu_si128(from.add(n)));
+            }
+            _mm_storeu_si128(end.cast(), _mm_cvtsi64_si128(behind as i64));
+            for n in 1..A::BLOCK / 16 + 1 {
+                _mm_storeu_si128(end.add(16 * n).cast(), _mm_setzero_si128());
+            }
+            self.blocks().add(blocks * A::BLOCK - 8).cast::<u64>().write_unaligned(bits);
+        }
+    }
+
+    /// Writes the tail of a message; returns how many blocks it has.
+    ///
+    /// # Safety
+    /// The CPU has AVX2.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(super) unsafe fn write<A: Algorithm>(&mut self, authed: &[u8], esn: Option<u32>) -> usize {
+        let End { rest, behind, bits, blocks } = End::of::<A>(authed, esn);
+        let tail = self.blocks();
+        let (whole, over) = (rest / 16, rest % 16);
+        let end = blocks * A::BLOCK / 16;
+        // The length is the upper half of the last register, which may be one of those that hold more.
+        let length = |n: usize| if n == end - 1 { bits as i64 } else { 0 };
+        // SAFETY: what is read is the message's last bytes and 16 of 48 places; what is written are registers of the
+        // blocks, and one behind them at the most.
+        unsafe {
+            let at = |n: usize| tail.add(16 * n).cast::<__m128i>();
+            let from = authed.as_ptr().add(authed.len() - rest).cast::<__m128i>();
+            for n in 1..A::BLOCK / 16 {
+                _mm_storeu_si128(at(n), _mm_setzero_si128());
+            }
+            if blocks == 2 {
+                for n in A::BLOCK / 16..A::BLOCK / 8 {
+                    _mm_storeu_si128(at(n), _mm_setzero_si128());
+                }
+            }
+            _mm_storeu_si128(at(end - 1), _mm_set_epi64x(bits as i64, 0));
+            let up = _mm_loadu_si128(PLACES.as_ptr().add(16 - over).cast());
+            let down = _mm_loadu_si128(PLACES.as_ptr().add(32 - over).cast());
+            let behind = _mm_cvtsi64_si128(behind as i64);
+            let next = _mm_or_si128(_mm_shuffle_epi8(behind, down), _mm_set_epi64x(length(whole + 1), 0));
+            _mm_storeu_si128(at(whole + 1), next);
+            let last = _mm_shuffle_epi8(last_sixteen(authed), down);
+            let last = _mm_or_si128(last, _mm_set_epi64x(length(whole), 0));
+            _mm_storeu_si128(at(whole), _mm_or_si128(last, _mm_shuffle_epi8(behind, up)));
+            // Few, and often as many: a call that copies would take longer.
+            for n in 0..A::BLOCK / 16 - 1 {
+                if n < whole {
+                    _mm_storeu_si128(at(n), _mm_loadu_si128(from.add(n)));
+                }
+            }
+        }
+        blocks
+    }
+}
+
+/// What ends a message, and how.
+struct End {
+    /// Bytes behind the whole blocks.
+    rest: usize,
+    /// Behind those, lowest byte first: the sequence number's high half, and the bit that begins the padding.
+    behind: u64,
+    /// The length, in bits, of the key's block and the message, in the order that it is written in.
+    bits: u64,
+    /// Blocks of the tail.
+    blocks: usize,
+}
+
+impl End {
+    #[inline(always)]
+    fn of<A: Algorithm>(authed: &[u8], esn: Option<u32>) -> Self {
+        let rest = authed.len() % A::BLOCK;
+        let (behind, esn_len) = match esn {
+            Some(high) => (u64::from(high.swap_bytes()) | 0x80 << 32, 4),
+            None => (0x80, 0),
+        };
+        let bits = 8 * (A::BLOCK + authed.len() + esn_len) as u64;
+        Self {
+            rest,
+            behind,
+            bits: if A::BIG_ENDIAN { bits.swap_bytes() } else { bits },
+            blocks: 1 + usize::from(rest + esn_len + 1 + A::BLOCK / 8 > A::BLOCK),
+        }
+    }
 }
 
 /// The last bytes of a message, at the upper end.
@@ -100,10 +186,22 @@ mod tests {
         let message: Vec<u8> = (1..=3 * A::BLOCK).map(|n| n as u8).collect();
         for len in 0..message.len() {
             for esn in [None, Some(0x0123_4567)] {
-                let mut tail = [0xee; TAIL];
-                // SAFETY: AVX2 was found; a tail.
-                let blocks = unsafe { write::<A>(&message[..len], esn, tail.as_mut_ptr()) };
-                assert_eq!(tail[..blocks * A::BLOCK], expected::<A>(&message[..len], esn), "{len} {esn:?}");
+                let expected = expected::<A>(&message[..len], esn);
+                for early in [false, true] {
+                    let mut tail = Tail::new();
+                    tail.blocks.fill(MaybeUninit::new(0xee));
+                    // SAFETY: AVX2 was found; as many bytes of a tail as were written.
+                    let blocks = unsafe {
+                        match early {
+                            false => {
+                                assert_eq!(tail.write::<A>(&message[..len], esn), expected.len() / A::BLOCK)
+                            }
+                            true => tail.write_early::<A>(&message[..len], esn),
+                        }
+                        std::slice::from_raw_parts(tail.blocks(), expected.len())
+                    };
+                    assert_eq!(blocks, expected, "{len} {esn:?} {early}");
+                }
             }
         }
     }
