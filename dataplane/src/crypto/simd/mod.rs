@@ -5,7 +5,8 @@
 //! seal:  jobs -> cipher (des: 32 or 64 blocks abreast, aes_cbc: 8 or 16 packets) -> hash (4 to 32 messages) -> ICVs
 //! open:  jobs -> hash -> those that are authentic -> cipher
 //! gcm:   both at once; one, two or four blocks a register, short packets two or four abreast
-//! chacha: 8 or 16 blocks of whatever packets, 2 or 16 packets' Poly1305, the two of them between the rounds
+//! chacha: 8 or 16 blocks of whatever packets, or of 8 short ones; 2 or 16 packets' Poly1305, the two of them between the
+//!        rounds
 //! ```
 //!
 //! A key is large, as it holds what makes a packet cheap: 128 bytes of hash states beside those of `scalar`, 128 or 384

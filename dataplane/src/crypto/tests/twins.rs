@@ -120,6 +120,21 @@ fn a_long_batch() {
     }
 }
 
+/// Packets that are all of one length, and with one key or some, which kernels have shorter ways for.
+#[test]
+fn batches_of_one_length() {
+    let mut random = Bytes(8);
+    for (engine, transform) in covered().filter(|(engine, _)| engine.id() != EngineId::Scalar) {
+        for (n, payload) in [0, 14, 30, 44, 46, 60, 62, 64, 76, 78, 94, 110, 125].into_iter().enumerate() {
+            let sas: Vec<Sa> =
+                (0..[1, 3][n % 2]).map(|_| Sa::random(engine, transform, &mut random)).collect();
+            let count = [3, 8, 16, 67][random.below(4)];
+            let packets = (0..count).map(|_| Packet::random(transform, payload, &mut random)).collect();
+            check(&sas, packets, &mut random);
+        }
+    }
+}
+
 /// Whichever lane of a full register a damaged packet lies in, it fails alone, and its neighbours open to their texts.
 #[test]
 fn a_wrong_tag_fails_its_lane_alone() {

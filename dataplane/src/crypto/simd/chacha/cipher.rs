@@ -5,14 +5,14 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::ChaChaKey;
-use super::poly::{OneTime, Sums};
+use super::poly::{OneTime, Spare, Steps, Sums};
 use crate::crypto::simd::cpu;
 
 /// Blocks that are listed before they are made; whole passes of 8 or 16.
 pub(super) const ROOM: usize = 64;
 
 /// "expand 32-byte k"
-const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
+pub(super) const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
 
 /// One word of every block.
 #[repr(C, align(64))]
@@ -259,54 +259,57 @@ const fn turned(bytes: usize) -> Order {
 }
 
 /// Two quarter rounds side by side, in assembler: sixteen words and what a turn needs besides are more registers than
-/// there are. Two words of the third row are in `c0` and `c1`, the other two in memory.
+/// there are. The first row is in the registers 0 to 3, the second in 4 to 7, the fourth in 10 to 13; of the third, two words
+/// are in 8 and 9 and the other two in memory, from where the first addition takes them.
 macro_rules! two_quarters {
     (@ $ins:literal $to:literal $by:literal) => {
-        concat!($ins, " {", $to, "}, {", $to, "}, {", $by, "}\n")
+        concat!($ins, " ymm", $to, ", ymm", $to, ", ", $by, "\n")
     };
     (@turn $x:literal $t:literal $left:literal $right:literal) => {
         concat!(
-            "vpsrld {", $t, "}, {", $x, "}, ", $right, "\n",
-            "vpslld {", $x, "}, {", $x, "}, ", $left, "\n",
-            "vpor {", $x, "}, {", $x, "}, {", $t, "}\n"
+            "vpsrld ymm", $t, ", ymm", $x, ", ", $right, "\n",
+            "vpslld ymm", $x, ", ymm", $x, ", ", $left, "\n",
+            "vpor ymm", $x, ", ymm", $x, ", ymm", $t, "\n"
         )
     };
-    (@half $by:literal $left:literal $right:literal $a:literal $b:literal $d:literal $e:literal $f:literal $g:literal) => {
+    (@half $by:literal $left:literal $right:literal $c0:literal $c1:literal
+        $a:literal $b:literal $d:literal $e:literal $f:literal $g:literal) => {
         concat!(
-            two_quarters!(@ "vpaddd" $a $b), two_quarters!(@ "vpaddd" $e $f),
-            two_quarters!(@ "vpxor" $d $a), two_quarters!(@ "vpxor" $g $e),
-            "vpshufb {", $d, "}, {", $d, "}, [{", $by, "}]\n",
-            "vpshufb {", $g, "}, {", $g, "}, [{", $by, "}]\n",
-            two_quarters!(@ "vpaddd" "c0" $d), two_quarters!(@ "vpaddd" "c1" $g),
-            two_quarters!(@ "vpxor" $b "c0"), two_quarters!(@ "vpxor" $f "c1"),
-            two_quarters!(@turn $b "s" $left $right), two_quarters!(@turn $f "t" $left $right)
+            two_quarters!(@row "vpaddd" $a $b), two_quarters!(@row "vpaddd" $e $f),
+            two_quarters!(@row "vpxor" $d $a), two_quarters!(@row "vpxor" $g $e),
+            two_quarters!(@ "vpshufb" $d $by), two_quarters!(@ "vpshufb" $g $by),
+            "vpaddd ymm8, ymm", $d, ", ", $c0, "\n",
+            "vpaddd ymm9, ymm", $g, ", ", $c1, "\n",
+            two_quarters!(@row "vpxor" $b "8"), two_quarters!(@row "vpxor" $f "9"),
+            two_quarters!(@turn $b "14" $left $right), two_quarters!(@turn $f "15" $left $right)
         )
     };
-    ($a:literal $b:literal $d:literal, $e:literal $f:literal $g:literal) => {
+    (@row $ins:literal $to:literal $by:literal) => {
+        concat!($ins, " ymm", $to, ", ymm", $to, ", ymm", $by, "\n")
+    };
+    ($c0:literal $c1:literal: $a:literal $b:literal $d:literal, $e:literal $f:literal $g:literal) => {
         concat!(
-            two_quarters!(@half "by_two" "12" "20" $a $b $d $e $f $g),
-            two_quarters!(@half "by_one" "7" "25" $a $b $d $e $f $g)
+            two_quarters!(@half "[rip + {by_two}]" "12" "20" $c0 $c1 $a $b $d $e $f $g),
+            two_quarters!(@half "[rip + {by_one}]" "7" "25" "ymm8" "ymm9" $a $b $d $e $f $g)
         )
     };
 }
 
-/// Four quarter rounds: `$in_hand` are the words of the third row that are in registers, `$put_by` those that come in for
-/// them.
+/// Four quarter rounds: `$in_hand` is where the words of the third row go that are in registers first, and after which the
+/// others take their place as they are added to.
 macro_rules! four_quarters {
-    ($x:ident, $spare:ident, $in_hand:literal $put_by:literal, $first:expr, $second:expr) => {
+    ($x:ident, $spare:expr, $in_hand:literal, $first:expr, $second:expr) => {
         asm!(
             $first,
-            concat!("vmovdqa [{spare} + ", $in_hand, "], {c0}"),
-            concat!("vmovdqa [{spare} + ", $in_hand, " + 32], {c1}"),
-            concat!("vmovdqa {c0}, [{spare} + ", $put_by, "]"),
-            concat!("vmovdqa {c1}, [{spare} + ", $put_by, " + 32]"),
+            concat!("vmovdqa [{spare} + ", $in_hand, "], ymm8"),
+            concat!("vmovdqa [{spare} + ", $in_hand, " + 32], ymm9"),
             $second,
-            a0 = inout(ymm_reg) $x[0], a1 = inout(ymm_reg) $x[1], a2 = inout(ymm_reg) $x[2], a3 = inout(ymm_reg) $x[3],
-            b0 = inout(ymm_reg) $x[4], b1 = inout(ymm_reg) $x[5], b2 = inout(ymm_reg) $x[6], b3 = inout(ymm_reg) $x[7],
-            c0 = inout(ymm_reg) $x[8], c1 = inout(ymm_reg) $x[9],
-            d0 = inout(ymm_reg) $x[10], d1 = inout(ymm_reg) $x[11], d2 = inout(ymm_reg) $x[12], d3 = inout(ymm_reg) $x[13],
-            s = out(ymm_reg) _, t = out(ymm_reg) _,
-            spare = in(reg) $spare.as_mut_ptr(), by_two = in(reg) &BY_TWO, by_one = in(reg) &BY_ONE,
+            inout("ymm0") $x[0], inout("ymm1") $x[1], inout("ymm2") $x[2], inout("ymm3") $x[3],
+            inout("ymm4") $x[4], inout("ymm5") $x[5], inout("ymm6") $x[6], inout("ymm7") $x[7],
+            inout("ymm8") $x[8], inout("ymm9") $x[9],
+            inout("ymm10") $x[10], inout("ymm11") $x[11], inout("ymm12") $x[12], inout("ymm13") $x[13],
+            out("ymm14") _, out("ymm15") _,
+            spare = in(reg) $spare, by_two = sym BY_TWO, by_one = sym BY_ONE,
             options(nostack, preserves_flags)
         )
     };
@@ -323,20 +326,26 @@ fn eight_words(row: &Row, first: usize) -> __m256i {
 /// The rounds of eight blocks, and meanwhile steps of the sums: in each half of a double round one of one chain, or of two.
 #[inline]
 #[target_feature(enable = "avx2,bmi2")]
-fn mixed<const STEPS: usize>(rows: &[Row; 16], first: usize, sums: &mut Sums<'_>) -> [__m256i; 16] {
-    let row = |n: usize| eight_words(&rows[n], first);
+pub(super) fn mixed<const STEPS: usize>(
+    row: impl Fn(usize) -> __m256i,
+    sums: &mut impl Steps,
+) -> [__m256i; 16] {
     // Without the last two words of the third row, which begin in memory.
     let mut x = [_mm256_setzero_si256(); 14];
     for n in 0..14 {
         x[n] = row(if n < 10 { n } else { n + 2 });
     }
-    let mut spare = [row(8), row(9), row(10), row(11)];
+    sums.spare().0[2..].copy_from_slice(&[row(10), row(11)]);
     for _ in 0..10 {
         // SAFETY: registers, and four of them in memory.
         unsafe {
-            four_quarters!(x, spare, "0" "64",
-                two_quarters!("a0" "b0" "d0", "a1" "b1" "d1"),
-                two_quarters!("a2" "b2" "d2", "a3" "b3" "d3"));
+            four_quarters!(
+                x,
+                sums.spare(),
+                "0",
+                two_quarters!("ymm8" "ymm9": "0" "4" "10", "1" "5" "11"),
+                two_quarters!("[{spare} + 64]" "[{spare} + 96]": "2" "6" "12", "3" "7" "13")
+            );
         }
         if STEPS > 0 {
             sums.step::<0>();
@@ -346,9 +355,13 @@ fn mixed<const STEPS: usize>(rows: &[Row; 16], first: usize, sums: &mut Sums<'_>
         }
         // SAFETY: likewise.
         unsafe {
-            four_quarters!(x, spare, "64" "0",
-                two_quarters!("a0" "b1" "d3", "a1" "b2" "d0"),
-                two_quarters!("a2" "b3" "d1", "a3" "b0" "d2"));
+            four_quarters!(
+                x,
+                sums.spare(),
+                "64",
+                two_quarters!("ymm8" "ymm9": "0" "5" "13", "1" "6" "10"),
+                two_quarters!("[{spare}]" "[{spare} + 32]": "2" "7" "11", "3" "4" "12")
+            );
         }
         if STEPS > 0 {
             sums.step::<1>();
@@ -357,10 +370,8 @@ fn mixed<const STEPS: usize>(rows: &[Row; 16], first: usize, sums: &mut Sums<'_>
             sums.step::<0>();
         }
     }
-    [
-        x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9], spare[2], spare[3], x[10], x[11], x[12],
-        x[13],
-    ]
+    let Spare([_, _, c2, c3]) = *sums.spare();
+    [x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8], x[9], c2, c3, x[10], x[11], x[12], x[13]]
 }
 
 /// Eight blocks, each to its place.
@@ -370,7 +381,7 @@ fn mixed<const STEPS: usize>(rows: &[Row; 16], first: usize, sums: &mut Sums<'_>
 #[target_feature(enable = "avx2,bmi2")]
 unsafe fn eight<const STEPS: usize>(rows: &[Row; 16], first: usize, places: &[Place], sums: &mut Sums<'_>) {
     let row = |n: usize| eight_words(&rows[n], first);
-    let words = mixed::<STEPS>(rows, first, sums);
+    let words = mixed::<STEPS>(row, sums);
     let mut low = [_mm256_setzero_si256(); 8];
     let mut high = low;
     for n in 0..8 {
@@ -402,7 +413,7 @@ unsafe fn eight<const STEPS: usize>(rows: &[Row; 16], first: usize, places: &[Pl
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn keep(OneTime(key): &mut OneTime, block: __m256i) {
+pub(super) fn keep(OneTime(key): &mut OneTime, block: __m256i) {
     // SAFETY: 32 aligned bytes.
     unsafe { _mm256_store_si256(key.as_mut_ptr().cast(), block) };
 }
@@ -413,7 +424,7 @@ fn keep(OneTime(key): &mut OneTime, block: __m256i) {
 /// `len` bytes and the 15 behind them can be read and written.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn add(at: *mut u8, len: usize, low: __m256i, high: __m256i) {
+pub(super) unsafe fn add(at: *mut u8, len: usize, low: __m256i, high: __m256i) {
     // SAFETY: the caller's.
     unsafe {
         match len {
@@ -435,7 +446,7 @@ unsafe fn add(at: *mut u8, len: usize, low: __m256i, high: __m256i) {
 /// 32 bytes can be read and written.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn add32(at: *mut u8, block: __m256i) {
+pub(super) unsafe fn add32(at: *mut u8, block: __m256i) {
     // SAFETY: the caller's.
     unsafe { _mm256_storeu_si256(at.cast(), _mm256_xor_si256(_mm256_loadu_si256(at.cast()), block)) };
 }
@@ -444,7 +455,7 @@ unsafe fn add32(at: *mut u8, block: __m256i) {
 /// 16 bytes can be read and written.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn add16(at: *mut u8, block: __m128i) {
+pub(super) unsafe fn add16(at: *mut u8, block: __m128i) {
     // SAFETY: the caller's.
     unsafe { _mm_storeu_si128(at.cast(), _mm_xor_si128(_mm_loadu_si128(at.cast()), block)) };
 }

@@ -6,18 +6,21 @@
 //! open:  one-time keys of all packets -> tags -> the texts that are authentic
 //! ```
 //!
-//! Without AVX-512 the sums of packets that are ready are made between the rounds of the next blocks (`poly`); few packets
-//! at once, and long ones to be opened, go to aws-lc one by one. With it, all are made sixteen abreast (`ifma`).
+//! Without AVX-512 the sums of packets that are ready are made between the rounds of the next blocks (`poly`); where all
+//! are short, lanes are packets (`short`); few packets at once, and long ones to be opened, go to aws-lc one by one. With
+//! it, all are made sixteen abreast (`ifma`).
 
 mod cipher;
 mod ifma;
+mod line;
 mod poly;
+mod short;
 
 use std::cell::Cell;
 use std::hint::black_box;
 
 use arrayvec::ArrayVec;
-use espalier_wire::Cipher;
+use espalier_wire::{Cipher, Transform};
 use zeroize::Zeroize;
 
 use super::super::Job;
@@ -34,9 +37,12 @@ const _: () = assert!(ROUND <= cipher::ROOM, "the stream has a place for each on
 /// So few packets at once go to aws-lc: however few lanes they fill, it takes as long as eight.
 const FEW: usize = 5;
 
-/// Packets to be opened from this length on too, from the SPI to the ICV: the first packets' sums have no rounds to be made beside, and of 1408
+/// Texts to be opened from this length on too: the first packets' sums have no rounds to be made beside, and of 1408
 /// bytes it takes 750 ns on a Zen 3, 731 in bursts of 64 here and more in smaller ones.
-const LONG: usize = 1024;
+const LONG: usize = 992;
+
+/// What all keys here are of.
+const TRANSFORM: Transform = Transform::ChaCha20Poly1305;
 
 /// A key for both directions. Zeroised on drop.
 pub(in super::super) struct ChaChaKey {
@@ -93,6 +99,19 @@ impl<'j> Packet<'j> {
         Some(Self { key, esn, bytes: bytes.as_mut_ptr(), text_len, verified })
     }
 
+    /// Have aws-lc do it, if the key is one of its too.
+    fn alone<const SEAL: bool>(&self) -> bool {
+        let Some(alone) = &self.key.alone else { return false };
+        // SAFETY: all bytes of the packet, which nothing else uses any more.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(self.bytes, self.text_len + 32) };
+        let done = match SEAL {
+            true => alone.seal(TRANSFORM, bytes, self.esn),
+            false => alone.open(TRANSFORM, bytes, self.esn),
+        };
+        self.verified.set(done.is_some());
+        true
+    }
+
     fn head(&self) -> [u8; 16] {
         // SAFETY: the first of at least 32 bytes, that nothing has a reference to.
         unsafe { self.bytes.cast::<[u8; 16]>().read() }
@@ -103,22 +122,35 @@ impl<'j> Packet<'j> {
         [iv as u32, (iv >> 32) as u32]
     }
 
-    /// What is authenticated. After the header there are zeros, or 64 bits of sequence number and zeros with ESN.
-    ///
-    /// # Safety
-    /// Nobody writes to the packet's text while this is used.
-    unsafe fn text(&self) -> Text<'j> {
+    /// What is authenticated before the text, and how many bytes of it count. After the header there are zeros, or 64 bits
+    /// of sequence number and zeros with ESN.
+    #[inline(always)]
+    fn aad(&self) -> (u128, u64) {
         let head = u128::from_le_bytes(self.head());
-        let (aad, len) = match self.esn {
+        match self.esn {
             None => (head & u128::from(u64::MAX), 8),
             Some(high) => {
                 let seq = head >> 32 & u128::from(u32::MAX);
                 (head & u128::from(u32::MAX) | u128::from(high.to_be()) << 32 | seq << 64, 12)
             }
-        };
+        }
+    }
+
+    /// What is authenticated.
+    ///
+    /// # Safety
+    /// Nobody writes to the packet's text while this is used.
+    unsafe fn text(&self) -> Text<'j> {
+        let (aad, len) = self.aad();
         // SAFETY: of the packet's bytes, which are `'j`'s; the rest is the caller's.
         let text = unsafe { std::slice::from_raw_parts(self.bytes.add(16), self.text_len) };
         Text::new(aad.to_le_bytes(), len, text)
+    }
+
+    /// Blocks of Poly1305: additional data, text, lengths.
+    #[inline(always)]
+    fn sum_blocks(&self) -> usize {
+        self.text_len.div_ceil(16) + 2
     }
 
     /// The places of the text's blocks.
@@ -153,8 +185,7 @@ type Packets<'j> = ArrayVec<Packet<'j>, ROUND>;
 pub(super) fn run<const SEAL: bool>(jobs: &mut [Job<'_>]) {
     for jobs in jobs.chunks_mut(ROUND) {
         let mut packets = Packets::new();
-        let ours = jobs.iter().filter(|job| matches!(material(job), Some(super::Material::ChaCha(_))));
-        let few = ours.count() <= FEW;
+        let mut longest = 0;
         for job in jobs {
             let Some(super::Material::ChaCha(key)) = material(job) else { continue };
             let (outbound, esn) = (is_outbound(job), job.esn());
@@ -162,22 +193,28 @@ pub(super) fn run<const SEAL: bool>(jobs: &mut [Job<'_>]) {
             if outbound != SEAL {
                 continue;
             }
-            if (few || !SEAL && job.bytes.len() >= LONG)
-                && let Some(alone) = &key.alone
-            {
-                let transform = job.key.transform;
-                job.verified = match SEAL {
-                    true => alone.seal(transform, job.bytes, esn),
-                    false => alone.open(transform, job.bytes, esn),
-                }
-                .is_some();
-                continue;
-            }
             prefetch(&key.words);
             job.bytes.first().inspect(|byte| prefetch_lines::<2, u8>(byte));
-            packets.extend(Packet::new(key, esn, job.bytes, &mut job.verified));
+            let Some(packet) = Packet::new(key, esn, job.bytes, &mut job.verified) else { continue };
+            if SEAL || packet.text_len < LONG || !packet.alone::<SEAL>() {
+                longest = longest.max(packet.text_len);
+                packets.push(packet);
+            }
         }
-        if !packets.is_empty() {
+        if packets.is_empty() {
+            continue;
+        }
+        let few = packets.len() <= FEW;
+        if longest <= line::MOST && !super::widest() {
+            let rest = packets.len() % short::LANES;
+            let (groups, rest) = packets.split_at(packets.len() - if rest <= short::FEW { rest } else { 0 });
+            match SEAL {
+                _ if groups.is_empty() => {}
+                true => short::seal(groups),
+                false => short::open(groups),
+            }
+            rest.iter().for_each(|packet| _ = packet.alone::<SEAL>());
+        } else if !few || !packets.iter().all(Packet::alone::<SEAL>) {
             round::<SEAL>(&packets);
         }
     }

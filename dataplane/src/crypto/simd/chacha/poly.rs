@@ -2,10 +2,14 @@
 //! Numbers are of 64, 64 and few bits. It is done in steps that anything else may be done between: `cipher` takes
 //! them along with its rounds, as one uses the CPU's integers and the other its vectors.
 
+use std::arch::x86_64::__m256i;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 use super::ROUND;
+
+/// The bits that r may have.
+pub(super) const CLAMP: u128 = 0x0fff_fffc_0fff_fffc_0fff_fffc_0fff_ffff;
 
 /// The first bytes of a packet's key stream: r, then s.
 #[repr(C, align(32))]
@@ -19,7 +23,7 @@ impl OneTime {
     /// The first half, without the bits that r has not.
     #[inline(always)]
     pub(super) fn clamped(&self) -> u128 {
-        self.half(0) & 0x0fff_fffc_0fff_fffc_0fff_fffc_0fff_ffff
+        self.half(0) & CLAMP
     }
 
     #[inline(always)]
@@ -70,12 +74,72 @@ enum Phase {
 }
 
 /// The sum so far, and the clamped r.
+#[repr(C)]
 #[derive(Clone, Copy)]
-struct Chain {
-    h: [u64; 3],
-    r: [u64; 2],
+pub(super) struct Sum {
+    pub(super) h: [u64; 3],
     /// 5/4 of the upper half of r, whose lower two bits are zeros.
     r5: u64,
+    pub(super) r: [u64; 2],
+}
+
+impl Sum {
+    /// Of nothing, and without a key.
+    pub(super) const NONE: Self = Self { h: [0; 3], r: [0; 2], r5: 0 };
+
+    /// When r is there, and before the first block.
+    #[inline(always)]
+    pub(super) fn begin(&mut self) {
+        self.r5 = self.r[1] + (self.r[1] >> 2);
+    }
+
+    /// Add a block and multiply by r.
+    #[inline(always)]
+    pub(super) fn block(&mut self, block: [u8; 16]) {
+        let wide = |a: u64, b: u64| u128::from(a) * u128::from(b);
+        let Self { h, r5, r } = self;
+        let (sum, carry) =
+            (u128::from(h[0]) | u128::from(h[1]) << 64).overflowing_add(u128::from_le_bytes(block));
+        let (h0, h1, h2) = (sum as u64, (sum >> 64) as u64, h[2] + u64::from(carry) + 1);
+        // In this order: a multiplication has one factor in a register that is always the same.
+        let (low, high) = (wide(h0, r[0]), wide(h0, r[1]));
+        let (low, high) = (low + wide(h1, *r5), high + wide(h1, r[0]));
+        // The top is small, and so are its products; r has its upper bits clear: nothing overflows.
+        let middle = high + u128::from(h2 * *r5) + (low >> 64);
+        let top = h2 * r[0] + (middle >> 64) as u64;
+        // Four times 2^128 is five, modulo 2^130 - 5.
+        let folded = u128::from(low as u64) | u128::from(middle as u64) << 64;
+        let (folded, carry) = folded.overflowing_add(u128::from((top >> 2) * 5));
+        *h = [folded as u64, (folded >> 64) as u64, (top & 3) + u64::from(carry)];
+    }
+}
+
+/// Where the cipher keeps what finds no register.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Spare(pub(super) [__m256i; 4]);
+
+impl Spare {
+    /// With nothing in it.
+    pub(super) const fn new() -> Self {
+        // SAFETY: numbers, of which zero is one.
+        unsafe { std::mem::zeroed() }
+    }
+}
+
+/// What makes steps beside the rounds of the cipher.
+pub(super) trait Steps {
+    /// It lies at the beginning of all this: its address, which the cipher's assembler has, is one more that need not be
+    /// kept, and makes it plain that nothing else of this need be kept in registers meanwhile.
+    fn spare(&mut self) -> &mut Spare;
+    /// A block of one chain, if it has one. Without a call or a panic, so that it can stand amid vector code.
+    fn step<const CHAIN: usize>(&mut self);
+}
+
+/// A sum under way.
+#[derive(Clone, Copy)]
+struct Chain {
+    sum: Sum,
     /// The next block of the phase, and how many are left.
     next: *const [u8; 16],
     left: usize,
@@ -85,32 +149,12 @@ struct Chain {
 }
 
 impl Chain {
-    const IDLE: Self =
-        Self { h: [0; 3], r: [0; 2], r5: 0, next: std::ptr::null(), left: 0, phase: Phase::Idle, text: 0 };
-
-    /// Add a block and multiply by r.
-    #[inline(always)]
-    fn block(&mut self, block: [u8; 16]) {
-        let wide = |a: u64, b: u64| u128::from(a) * u128::from(b);
-        let Self { h, r, r5, .. } = self;
-        let (sum, carry) =
-            (u128::from(h[0]) | u128::from(h[1]) << 64).overflowing_add(u128::from_le_bytes(block));
-        let (h0, h1, h2) = (sum as u64, (sum >> 64) as u64, h[2] + u64::from(carry) + 1);
-        let low = wide(h0, r[0]) + wide(h1, *r5);
-        // The top is small, and so are its products; r has its upper bits clear: nothing overflows.
-        let middle = wide(h0, r[1]) + wide(h1, r[0]) + u128::from(h2 * *r5) + (low >> 64);
-        let top = h2 * r[0] + (middle >> 64) as u64;
-        // Four times 2^128 is five, modulo 2^130 - 5.
-        let folded = u128::from(low as u64) | u128::from(middle as u64) << 64;
-        let (folded, carry) = folded.overflowing_add(u128::from((top >> 2) + (top & !3)));
-        *h = [folded as u64, (folded >> 64) as u64, (top & 3) + u64::from(carry)];
-    }
+    const IDLE: Self = Self { sum: Sum::NONE, next: std::ptr::null(), left: 0, phase: Phase::Idle, text: 0 };
 
     fn begin(&mut self, text: usize, key: &OneTime) {
         let r = key.clamped();
-        self.h = [0; 3];
-        self.r = [r as u64, (r >> 64) as u64];
-        self.r5 = self.r[1] + (self.r[1] >> 2);
+        self.sum = Sum { h: [0; 3], r5: 0, r: [r as u64, (r >> 64) as u64] };
+        self.sum.begin();
         self.text = text;
     }
 
@@ -133,7 +177,9 @@ impl Room<'_> {
 }
 
 /// The sums of the texts of a round, a step at a time.
+#[repr(C)]
 pub(super) struct Sums<'a> {
+    spare: Spare,
     /// In a room that is lent to it. They are reached by this pointer alone, and none is changed once it is there.
     texts: *mut Text<'a>,
     /// How many there are.
@@ -154,6 +200,7 @@ pub(super) struct Sums<'a> {
 impl<'a> Sums<'a> {
     pub(super) fn new(room: &'a mut Room<'a>) -> Self {
         Self {
+            spare: Spare::new(),
             texts: room.0.as_mut_ptr().cast(),
             given: 0,
             _room: PhantomData,
@@ -188,20 +235,6 @@ impl<'a> Sums<'a> {
         (n < self.given).then(|| unsafe { self.texts.add(n).cast_const() })
     }
 
-    /// A block of one chain, if it has one. Without a call or a panic, so that it can stand amid vector code.
-    #[inline(always)]
-    pub(super) fn step<const CHAIN: usize>(&mut self) {
-        if self.chains[CHAIN].left == 0 && !self.advance(CHAIN) {
-            return;
-        }
-        let chain = &mut self.chains[CHAIN];
-        // SAFETY: so many blocks are left of what `advance` pointed it to: the text's, or parts of it in the room.
-        let block = unsafe { *chain.next };
-        chain.next = chain.next.wrapping_add(1);
-        chain.left -= 1;
-        chain.block(block);
-    }
-
     /// Blocks that wait, but for those around a text that a chain has.
     pub(super) fn waiting(&self) -> usize {
         self.chains.iter().map(|chain| chain.left).sum::<usize>() + self.untaken
@@ -218,7 +251,7 @@ impl<'a> Sums<'a> {
     fn advance(&mut self, n: usize) -> bool {
         let chain = &mut self.chains[n];
         if chain.phase == Phase::Tail {
-            self.sums[chain.text % ROUND] = chain.h;
+            self.sums[chain.text % ROUND] = chain.sum.h;
             self.done |= 1 << (chain.text % ROUND);
             chain.phase = Phase::Idle;
         }
@@ -250,23 +283,43 @@ impl<'a> Sums<'a> {
             self.step::<0>();
             self.step::<1>();
         }
-        number(self.sums[text], &self.keys[text])
+        number(self.sums[text], self.keys[text].half(1))
+    }
+}
+
+impl Steps for Sums<'_> {
+    #[inline(always)]
+    fn spare(&mut self) -> &mut Spare {
+        &mut self.spare
+    }
+
+    #[inline(always)]
+    fn step<const CHAIN: usize>(&mut self) {
+        if self.chains[CHAIN].left == 0 && !self.advance(CHAIN) {
+            return;
+        }
+        let chain = &mut self.chains[CHAIN];
+        // SAFETY: so many blocks are left of what `advance` pointed it to: the text's, or parts of it in the room.
+        let block = unsafe { *chain.next };
+        chain.next = chain.next.wrapping_add(1);
+        chain.left -= 1;
+        chain.sum.block(block);
     }
 }
 
 /// The tag that a sum of 64, 64 and few bits comes to.
 pub(super) fn tag(h: [u64; 3], key: &OneTime) -> [u8; 16] {
-    number(h, key).to_le_bytes()
+    number(h, key.half(1)).to_le_bytes()
 }
 
-/// The same as a number, lowest byte first.
-#[inline]
-fn number(h: [u64; 3], key: &OneTime) -> u128 {
+/// The same as a number, lowest byte first; of the upper half of the one-time key.
+#[inline(always)]
+pub(super) fn number(h: [u64; 3], s: u128) -> u128 {
     let sum = u128::from(h[0]) | u128::from(h[1]) << 64;
-    // Minus 2^130 - 5, if that is not negative; chosen without a branch.
-    let (less, carry) = sum.overflowing_add(5);
-    let reduced = 0u128.wrapping_sub(u128::from((h[2] + u64::from(carry)) >> 2 & 1));
-    (less & reduced | sum & !reduced).wrapping_add(key.half(1))
+    // Minus 2^130 - 5, if that is not negative: plus 5, without what is above 2^128.
+    let carry = sum.overflowing_add(5).1;
+    let over = (h[2] + u64::from(carry)) >> 2;
+    sum.wrapping_add(u128::from(over * 5)).wrapping_add(s)
 }
 
 /// The tags of all texts; as many keys as texts.
