@@ -82,4 +82,12 @@ mod tests {
         }
         assert!(level() <= found());
     }
+
+    /// A run that is there for the sake of a level fails where it is not had: `ESPALIER_REQUIRE_CPU`.
+    #[test]
+    fn the_level_is_the_one_required() {
+        if let Some(required) = std::env::var_os("ESPALIER_REQUIRE_CPU") {
+            assert_eq!(format!("{:?}", level()).to_lowercase().as_str(), required);
+        }
+    }
 }
