@@ -5,14 +5,15 @@
 #   tests/emulated/avx512.sh [FILTER...]     words for the test program; all tests of `crypto` without any
 #
 # Wants Debian's bochs, bochs-term, vgabios and gcc, and installs nothing. ESPALIER_TESTS names a program that is linked
-# already (statically, at a fixed address) and takes the place of building one. Ends as the tests end; a program that finds
-# less than AVX-512 fails. ESPALIER_EMULATED_SECONDS bounds the time, 1800 unless given.
+# already (statically, at a fixed address) and takes the place of building one. What runs over all engines runs over `simd`
+# alone. Ends as the tests end; a program that finds less than AVX-512 fails. ESPALIER_EMULATED_SECONDS bounds the time, 1800
+# unless given.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD/tests/emulated
 [ $# -gt 0 ] || set -- crypto
 for tool in bochs gcc ld objcopy objdump script; do
-    command -v "$tool" >/dev/null || { echo "$tool is missing: apt-get install bochs bochs-term vgabios gcc bsdutils" >&2; exit 2; }
+    command -v "$tool" >/dev/null || { echo "$tool is missing: apt-get install bochs bochs-term vgabios gcc" >&2; exit 2; }
 done
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -41,7 +42,8 @@ ld --no-warn-rwx-segments -T "$here/guest.ld" "$dir/start.o" "$dir/guest.o" -o "
 objcopy -O binary "$dir/guest" "$dir/image"
 {
     printf '%s\0' tests --test-threads=1 "$@" ''
-    printf '%s\0' ESPALIER_REQUIRE_CPU=avx512 RUST_MIN_STACK=4194304 GLIBC_TUNABLES=glibc.malloc.arena_max=1 ''
+    printf '%s\0' ESPALIER_REQUIRE_CPU=avx512 ESPALIER_TEST_ENGINE=simd \
+        RUST_MIN_STACK=4194304 GLIBC_TUNABLES=glibc.malloc.arena_max=1 ''
     places cpuid
     places vgf2p8affineqb
 } >"$dir/words"

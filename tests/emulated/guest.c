@@ -1,6 +1,6 @@
 /* What a statically linked test program needs of an operating system, and no more: its segments, memory with guard pages,
- * threads that take turns when one waits, standard output. No files but randomness, no signals, no second core, no other privilege.
- * A system call that is not here is named and answered ENOSYS; an exception is named and ends the run.
+ * threads that take turns when one waits, standard output. No files but randomness, no signals, no second core, no other
+ * privilege. A system call that is not here is named and answered ENOSYS; an exception is named and ends the run.
  *
  * 384 MB of memory, mapped to itself: the program where it was linked (below 64 MB, then its heap), the guest and its words
  * at 64 MB, its page tables, the program's file, and from MAPS on what `mmap` gives. */
