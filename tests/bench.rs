@@ -72,7 +72,7 @@ fn bursts_are_as_large_as_they_are_said_to_be() {
     assert_eq!(bursts, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
     // Rounds have as many packets as the largest burst.
     let packets = runs["runs"][9]["packets"].as_u64().unwrap();
-    assert!(packets > 0 && packets % 300 == 0, "{packets}");
+    assert!(packets > 0 && packets.is_multiple_of(300), "{packets}");
     let output = espalier(&[&wanted[..], &["--seconds", "0.005"]].concat());
     assert!(String::from_utf8(output.stdout).unwrap().contains("us/burst"));
 }
