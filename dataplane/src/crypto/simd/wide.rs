@@ -62,6 +62,15 @@ pub(super) trait Wide: Copy {
     /// # Safety
     /// So many bytes can be read, and 16 more.
     unsafe fn load_part(at: *const u8, len: usize) -> Self;
+    /// The first `len` bytes, and behind them what `store_part` of as many leaves as it is.
+    ///
+    /// # Safety
+    /// As for `load_part`.
+    #[inline(always)]
+    unsafe fn load_ragged(at: *const u8, len: usize) -> Self {
+        // SAFETY: the caller's.
+        unsafe { Self::load_part(at, len) }
+    }
     /// Writes the first `len` bytes, at most `BYTES`, and perhaps some of the 16 behind them.
     ///
     /// # Safety
@@ -401,13 +410,18 @@ impl Wide for Two {
 
     #[inline(always)]
     unsafe fn load_part(at: *const u8, len: usize) -> Self {
+        // SAFETY: the caller's.
+        unsafe { Self::load_ragged(at, len).cut(len) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_ragged(at: *const u8, len: usize) -> Self {
         // SAFETY: the low half is there, if only behind the text; the high half is where there are more than 16 bytes.
         // Without a branch, as lengths are anything.
-        let all = unsafe {
+        unsafe {
             let second = at.add(if len > 16 { 16 } else { 0 });
             Self::joined(&[_mm_loadu_si128(at.cast()), _mm_loadu_si128(second.cast())])
-        };
-        all.cut(len)
+        }
     }
 
     #[inline(always)]
@@ -488,6 +502,12 @@ impl Wide for One {
     unsafe fn load_part(at: *const u8, len: usize) -> Self {
         // SAFETY: the 16 bytes are there, if only behind the text.
         unsafe { Self::load(at) }.cut(len)
+    }
+
+    #[inline(always)]
+    unsafe fn load_ragged(at: *const u8, _: usize) -> Self {
+        // SAFETY: as for `load_part`.
+        unsafe { Self::load(at) }
     }
 
     #[inline(always)]

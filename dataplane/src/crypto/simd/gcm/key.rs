@@ -14,6 +14,7 @@ use zeroize::Zeroize;
 
 use super::super::aes::{ROUND_KEYS_MAX, RoundKeys};
 use super::super::wide::{Kernel, One, Wide};
+use super::BACKWARDS;
 use super::sums::Sums;
 use crate::mem::{prefetch, prefetch_lines};
 
@@ -96,12 +97,49 @@ impl GcmKey {
     #[inline(always)]
     pub(super) fn nonce(&self, head: __m128i) -> __m128i {
         // SAFETY: of kernels, where the instructions are.
+        unsafe { _mm_xor_si128(_mm_shuffle_epi8(head, Self::nonce_places()), self.salted()) }
+    }
+
+    /// Where a packet's first bytes are in its blocks: none in the salt's place, the IV, none in the counter's.
+    #[inline(always)]
+    pub(super) fn nonce_places() -> __m128i {
+        // SAFETY: every CPU of the architecture has the instruction.
+        unsafe { _mm_set_epi64x(0x8080_8080_0f0e_0d0c_u64 as i64, 0x0b0a_0908_8080_8080_u64 as i64) }
+    }
+
+    /// The salt, and the first round key added.
+    #[inline(always)]
+    pub(super) fn salted(&self) -> __m128i {
+        // SAFETY: as above.
+        unsafe { _mm_xor_si128(load(&self.salt), self.one_round_key(0)) }
+    }
+
+    /// What the counters from `n` + 1 on add to the state after the first round.
+    #[inline(always)]
+    pub(super) fn counters<V: Wide>(&self, n: usize) -> V {
+        debug_assert!(n + V::BLOCKS <= POWERS + SPARE);
+        // SAFETY: within the table.
+        unsafe { V::load(self.states.as_ptr().add(n).cast()) }
+    }
+
+    /// What the block of lengths adds to a tag, of a packet of so many bytes up to its ICV.
+    #[inline(always)]
+    pub(super) fn lengths(&self, len: usize) -> __m128i {
+        let mut sums = Sums::<One>::new();
+        // SAFETY: every CPU of the architecture has the instruction.
+        let bits = unsafe { _mm_cvtsi64_si128(8 * (len as i64 - 16)) };
+        sums.add_low_halves(One::lowest(bits), One::lowest(self.last_power()));
+        // SAFETY: of kernels, where the instructions are; orders have the bytes of the widest register.
         unsafe {
-            // The salt's place, the IV, the counter's place.
-            let places = _mm_set_epi64x(0x8080_8080_0f0e_0d0c_u64 as i64, 0x0b0a_0908_8080_8080_u64 as i64);
-            let block = _mm_xor_si128(_mm_shuffle_epi8(head, places), load(&self.salt));
-            _mm_xor_si128(block, self.one_round_key(0))
+            let order = _mm_loadu_si128(BACKWARDS.as_ptr().cast());
+            _mm_xor_si128(_mm_shuffle_epi8(sums.reduce(), order), load(&self.aad_len))
         }
+    }
+
+    /// Where the powers of a short packet begin.
+    #[inline(always)]
+    pub(super) fn origin(&self, len: usize) -> usize {
+        POWERS - 1 - len.div_ceil(16)
     }
 
     /// What all blocks of a packet have in common when `first_round` begins.
@@ -123,7 +161,7 @@ impl GcmKey {
         unsafe {
             match V::BLOCKS < 4 {
                 true => begun.xor(V::load(COUNTERS[n].as_ptr())).aes(self.round_key(1)),
-                false => begun.xor(V::load(self.states.as_ptr().add(n).cast())),
+                false => begun.xor(self.counters(n)),
             }
         }
     }

@@ -7,6 +7,7 @@
 //! Short packets of the same count of registers go through together, whatever their SAs: one alone would wait for
 //! its own rounds. Long ones fill the registers by themselves, and go one after the other.
 
+mod alike;
 mod gmac;
 mod key;
 mod long;
@@ -25,6 +26,7 @@ use espalier_wire::Cipher;
 use super::super::Job;
 use super::wide::{Four, Kernel, One, Two, Wide};
 use super::{cpu, is_outbound, material};
+use alike::Alike;
 pub(in super::super) use key::GcmKey;
 use key::load;
 use sums::Sums;
@@ -88,35 +90,114 @@ impl<const SEAL: bool> Kernel for Batch<'_, '_, SEAL> {
     #[inline(always)]
     unsafe fn run<V: Wide>(self) {
         for jobs in self.jobs.chunks_mut(SORTED) {
-            let mut sorted = Sorted {
-                packets: ArrayVec::new(),
-                lists: [const { List::new_const() }; GMAC + 1],
-                many_keys: false,
-            };
-            for job in jobs {
-                // SAFETY: at most as many as there are places.
-                unsafe { sorted.add::<V, SEAL>(job) };
-            }
-            // SAFETY: within `Wide::call`; the lists are of packets of those kinds.
+            // SAFETY: within `Wide::call`.
             unsafe {
-                for rounds in 0..3 {
-                    short::run::<V, 1, SEAL>(&sorted, SHORT * rounds);
-                    short::run::<V, 2, SEAL>(&sorted, SHORT * rounds + 1);
-                    short::run::<V, 3, SEAL>(&sorted, SHORT * rounds + 2);
-                    short::run::<V, 4, SEAL>(&sorted, SHORT * rounds + 3);
-                }
-                if !sorted.lists[LONG].is_empty() {
-                    V::call(long::Long::<SEAL>(&sorted));
-                }
-                for n in &sorted.lists[GMAC] {
-                    V::call(gmac::Gmac::<SEAL>(sorted.packets[usize::from(*n)]));
+                match one_flow::<V, SEAL>(jobs) {
+                    Some((key, registers)) => alike::<V, SEAL>(key, registers, jobs, &ALL[..jobs.len()]),
+                    None => sort::<V, SEAL>(jobs),
                 }
             }
         }
     }
 }
 
+/// All jobs of a batch, by their number.
+static ALL: [u8; SORTED] = {
+    let mut all = [0; SORTED];
+    let mut n = 0;
+    while n < SORTED {
+        all[n] = n as u8;
+        n += 1;
+    }
+    all
+};
+
+/// The key and the count of registers of jobs that are all short packets of one key and one length.
+#[inline(always)]
+fn one_flow<'a, V: Wide, const SEAL: bool>(jobs: &[Job<'a>]) -> Option<(&'a GcmKey, usize)> {
+    let (first, others) = jobs.split_first()?;
+    let Some(super::Material::Gcm(key)) = material(first) else { return None };
+    let len = first.bytes.len();
+    let registers = len.checked_sub(16)?.div_ceil(V::BYTES);
+    if is_outbound(first) != SEAL || len < 32 || registers > SHORT {
+        return None;
+    }
+    let alike = others.iter().all(|job| {
+        std::ptr::eq(job.key, first.key)
+            && job.bytes.len() == len
+            && (key.esn == 0 || job.seq_hi == first.seq_hi)
+    });
+    alike.then_some((key, registers))
+}
+
+/// # Safety
+/// Within `Wide::call`; the list is of short packets of this key, of one length and of so many registers.
+#[inline(always)]
+unsafe fn alike<'a, V: Wide, const SEAL: bool>(
+    key: &'a GcmKey,
+    registers: usize,
+    jobs: &mut [Job<'a>],
+    list: &[u8],
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        match registers {
+            1 => V::call(Alike::<1, SEAL> { key, jobs, list }),
+            2 => V::call(Alike::<2, SEAL> { key, jobs, list }),
+            3 => V::call(Alike::<3, SEAL> { key, jobs, list }),
+            _ => V::call(Alike::<4, SEAL> { key, jobs, list }),
+        }
+    }
+}
+
+/// Jobs of all kinds.
+///
+/// # Safety
+/// Within `Wide::call`; at most `SORTED` jobs.
+#[inline(always)]
+unsafe fn sort<V: Wide, const SEAL: bool>(jobs: &mut [Job<'_>]) {
+    let mut sorted =
+        Sorted { packets: ArrayVec::new(), lists: [const { List::new_const() }; GMAC + 1], many_keys: false };
+    for job in &mut *jobs {
+        // SAFETY: at most as many as there are places.
+        unsafe { sorted.add::<V, SEAL>(job) };
+    }
+    // SAFETY: the caller's; the lists are of packets of those kinds.
+    unsafe {
+        for list in 0..LONG {
+            if let Some(key) = sorted.one_flow(list, jobs.len()) {
+                alike::<V, SEAL>(key, list % SHORT + 1, jobs, &sorted.lists[list]);
+                sorted.lists[list].clear();
+            }
+        }
+        for rounds in 0..3 {
+            short::run::<V, 1, SEAL>(&sorted, SHORT * rounds);
+            short::run::<V, 2, SEAL>(&sorted, SHORT * rounds + 1);
+            short::run::<V, 3, SEAL>(&sorted, SHORT * rounds + 2);
+            short::run::<V, 4, SEAL>(&sorted, SHORT * rounds + 3);
+        }
+        if !sorted.lists[LONG].is_empty() {
+            V::call(long::Long::<SEAL>(&sorted));
+        }
+        for n in &sorted.lists[GMAC] {
+            V::call(gmac::Gmac::<SEAL>(sorted.packets[usize::from(*n)]));
+        }
+    }
+}
+
 impl<'a> Sorted<'a> {
+    /// The key of a list's packets, if there are some, all of one key and one length, and each has its job's number.
+    #[inline(always)]
+    fn one_flow(&self, list: usize, jobs: usize) -> Option<&'a GcmKey> {
+        let mut packets = self.lists[list].iter().map(|n| &self.packets[usize::from(*n)]);
+        let first = packets.next()?;
+        let numbered = jobs == self.packets.len();
+        let alike = numbered
+            && !self.many_keys
+            && packets.all(|packet| packet.len == first.len && packet.seq_hi == first.seq_hi);
+        alike.then_some(first.key)
+    }
+
     /// A job, if it is one that is to be done here; what cannot be done stays not verified.
     ///
     /// # Safety
@@ -176,13 +257,6 @@ impl<'a> Packet<'a> {
         unsafe { _mm_loadu_si128(self.bytes.cast()) }
     }
 
-    /// The high half of the sequence number at its place in the additional data, which is backwards.
-    #[inline(always)]
-    fn high_sequence(&self) -> __m128i {
-        // SAFETY: every CPU of the architecture has the instruction.
-        unsafe { _mm_set_epi32(0, self.seq_hi as i32, 0, 0) }
-    }
-
     /// A block of lengths' low half: the number of the text's bits.
     #[inline(always)]
     fn text_bits(&self) -> __m128i {
@@ -193,7 +267,7 @@ impl<'a> Packet<'a> {
     /// Which bytes of the first register are where in GHASH, and what is added to them.
     #[inline(always)]
     fn first<V: Wide>(&self) -> (&'static [u8; 64], V) {
-        (&FIRST[self.key.esn as usize & 1], V::lowest(self.high_sequence()))
+        (first_order(self.key), V::lowest(high_sequence(self.seq_hi)))
     }
 
     /// Write the tag, or say whether it is that which is there. `received`: the ICV as it was before the text was
@@ -225,6 +299,19 @@ impl<'a> Packet<'a> {
         // SAFETY: the ICV's 16 bytes are behind the text.
         unsafe { _mm_loadu_si128(self.bytes.add(self.len()).cast()) }
     }
+}
+
+/// The high half of a sequence number at its place in the additional data, which is backwards.
+#[inline(always)]
+fn high_sequence(seq_hi: u32) -> __m128i {
+    // SAFETY: every CPU of the architecture has the instruction.
+    unsafe { _mm_set_epi32(0, seq_hi as i32, 0, 0) }
+}
+
+/// Which bytes of a packet's first register are where in GHASH.
+#[inline(always)]
+fn first_order(key: &GcmKey) -> &'static [u8; 64] {
+    &FIRST[key.esn as usize & 1]
 }
 
 /// The sums and the tags' masks of some packets are known: add the lengths and settle all of them.

@@ -37,13 +37,19 @@ impl<V: Wide> Sums<V> {
     /// are fetched apart from other instructions.
     #[inline(always)]
     pub(super) fn add(&mut self, blocks: V, powers: V) {
-        let (blocks_added, powers_added) = (blocks.xor(blocks.swapped()), powers.xor(powers.swapped()));
-        let middle = blocks_added.product::<0x00>(powers_added).pinned();
+        self.add_prepared(blocks, powers, powers.xor(powers.swapped()));
+    }
+
+    /// The same with the powers' halves added before.
+    #[inline(always)]
+    pub(super) fn add_prepared(&mut self, blocks: V, powers: V, added: V) {
+        let blocks_added = blocks.xor(blocks.swapped());
+        let middle = blocks_added.product::<0x00>(added).pinned();
         let low = blocks.product::<0x00>(powers).pinned();
         let high = blocks.product::<0x11>(powers).pinned();
-        self.middle = self.middle.xor(middle);
-        self.low = self.low.xor(low);
-        self.high = self.high.xor(high);
+        self.middle = self.middle.xor(middle).pinned();
+        self.low = self.low.xor(low).pinned();
+        self.high = self.high.xor(high).pinned();
     }
 
     /// Add blocks that have only a low half, as a count of bits, times their powers.
