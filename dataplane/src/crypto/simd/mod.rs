@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A key is large, as it holds what makes a packet cheap: 128 bytes of hash states beside those of `scalar`, 128 or 384
-//! for DES and 3DES, 248 for AES-CBC, 3776 for GCM, of which a packet touches what its length needs (384 up to 112 bytes
+//! for DES and 3DES, 248 for AES-CBC, 3776 for GCM, of which a packet touches what its length needs (320 up to 96 bytes
 //! before the ICV with AES-128), and some 600 of aws-lc's for ChaCha20-Poly1305 without AVX-512. A million SAs of
 //! aes128-gcm are 3.8 GB of keys for each direction.
 //!

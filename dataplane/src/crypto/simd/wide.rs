@@ -61,16 +61,16 @@ pub(super) trait Wide: Copy {
     ///
     /// # Safety
     /// So many bytes can be read, and 16 more.
-    unsafe fn load_part(at: *const u8, len: usize) -> Self;
-    /// The first `len` bytes, and behind them what `store_part` of as many leaves as it is.
+    #[inline(always)]
+    unsafe fn load_part(at: *const u8, len: usize) -> Self {
+        // SAFETY: the caller's.
+        unsafe { Self::load_ragged(at, len) }.cut(len)
+    }
+    /// The same, but that behind them is what `store_part` of as many leaves as it is.
     ///
     /// # Safety
     /// As for `load_part`.
-    #[inline(always)]
-    unsafe fn load_ragged(at: *const u8, len: usize) -> Self {
-        // SAFETY: the caller's.
-        unsafe { Self::load_part(at, len) }
-    }
+    unsafe fn load_ragged(at: *const u8, len: usize) -> Self;
     /// Writes the first `len` bytes, at most `BYTES`, and perhaps some of the 16 behind them.
     ///
     /// # Safety
@@ -175,10 +175,28 @@ macro_rules! call {
     };
 }
 
+/// To memory and from it.
+macro_rules! memory {
+    ($load:ident, $store:ident) => {
+        #[inline(always)]
+        unsafe fn load(at: *const u8) -> Self {
+            // SAFETY: the caller's.
+            unsafe { Self($load(at.cast())) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, at: *mut u8) {
+            // SAFETY: the caller's.
+            unsafe { $store(at.cast(), self.0) };
+        }
+    };
+}
+
 impl Wide for Four {
     const BLOCKS: usize = 4;
 
     call!(Four, "avx512f,avx512bw,avx512vl,avx512dq,bmi2,aes,pclmulqdq,vaes,vpclmulqdq");
+    memory!(_mm512_loadu_si512, _mm512_storeu_si512);
 
     plain! {
         zero() -> Self = Self(_mm512_setzero_si512());
@@ -284,21 +302,15 @@ impl Wide for Four {
     }
 
     #[inline(always)]
-    unsafe fn load(at: *const u8) -> Self {
-        // SAFETY: the caller's.
-        unsafe { Self(_mm512_loadu_si512(at.cast())) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, at: *mut u8) {
-        // SAFETY: the caller's.
-        unsafe { _mm512_storeu_si512(at.cast(), self.0) };
-    }
-
-    #[inline(always)]
     unsafe fn load_part(at: *const u8, len: usize) -> Self {
         // SAFETY: only bytes that are there are read.
         unsafe { Self(_mm512_maskz_loadu_epi8(mask(len), at.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_ragged(at: *const u8, len: usize) -> Self {
+        // SAFETY: the caller's.
+        unsafe { Self::load_part(at, len) }
     }
 
     #[inline(always)]
@@ -319,6 +331,7 @@ impl Wide for Two {
     const BLOCKS: usize = 2;
 
     call!(Two, "avx2,bmi2,aes,pclmulqdq,vaes,vpclmulqdq");
+    memory!(_mm256_loadu_si256, _mm256_storeu_si256);
 
     plain! {
         zero() -> Self = Self(_mm256_setzero_si256());
@@ -397,24 +410,6 @@ impl Wide for Two {
     }
 
     #[inline(always)]
-    unsafe fn load(at: *const u8) -> Self {
-        // SAFETY: the caller's.
-        unsafe { Self(_mm256_loadu_si256(at.cast())) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, at: *mut u8) {
-        // SAFETY: the caller's.
-        unsafe { _mm256_storeu_si256(at.cast(), self.0) };
-    }
-
-    #[inline(always)]
-    unsafe fn load_part(at: *const u8, len: usize) -> Self {
-        // SAFETY: the caller's.
-        unsafe { Self::load_ragged(at, len).cut(len) }
-    }
-
-    #[inline(always)]
     unsafe fn load_ragged(at: *const u8, len: usize) -> Self {
         // SAFETY: the low half is there, if only behind the text; the high half is where there are more than 16 bytes.
         // Without a branch, as lengths are anything.
@@ -426,7 +421,7 @@ impl Wide for Two {
 
     #[inline(always)]
     unsafe fn store_part(self, at: *mut u8, len: usize) {
-        // SAFETY: as for `load_part`. A high half that has no place is written over by the low one.
+        // SAFETY: as for `load_ragged`. A high half that has no place is written over by the low one.
         unsafe {
             let second = at.add(if len > 16 { 16 } else { 0 });
             _mm_storeu_si128(second.cast(), self.block(1));
@@ -439,6 +434,7 @@ impl Wide for One {
     const BLOCKS: usize = 1;
 
     call!(One, "avx2,bmi2,aes,pclmulqdq");
+    memory!(_mm_loadu_si128, _mm_storeu_si128);
 
     plain! {
         zero() -> Self = Self(_mm_setzero_si128());
@@ -487,32 +483,14 @@ impl Wide for One {
     }
 
     #[inline(always)]
-    unsafe fn load(at: *const u8) -> Self {
-        // SAFETY: the caller's.
-        unsafe { Self(_mm_loadu_si128(at.cast())) }
-    }
-
-    #[inline(always)]
-    unsafe fn store(self, at: *mut u8) {
-        // SAFETY: the caller's.
-        unsafe { _mm_storeu_si128(at.cast(), self.0) };
-    }
-
-    #[inline(always)]
-    unsafe fn load_part(at: *const u8, len: usize) -> Self {
-        // SAFETY: the 16 bytes are there, if only behind the text.
-        unsafe { Self::load(at) }.cut(len)
-    }
-
-    #[inline(always)]
     unsafe fn load_ragged(at: *const u8, _: usize) -> Self {
-        // SAFETY: as for `load_part`.
+        // SAFETY: the 16 bytes are there, if only behind the text.
         unsafe { Self::load(at) }
     }
 
     #[inline(always)]
     unsafe fn store_part(self, at: *mut u8, _: usize) {
-        // SAFETY: as for `load_part`.
+        // SAFETY: as for `load_ragged`.
         unsafe { self.store(at) };
     }
 }

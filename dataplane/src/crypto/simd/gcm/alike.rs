@@ -1,26 +1,84 @@
-//! Short packets of one key and one length, as the packets of a flow often are: what those have in common is worked out
-//! once for all of them, and a packet costs its own blocks alone.
+//! Short packets of one length, as the packets of a flow often are: what those have in common is worked out once for all
+//! of them, and so is what they have of one key.
 //!
 //! Sealing, the packets before are hashed between the rounds of those that follow; opening, the packets themselves.
 
 use std::arch::x86_64::*;
 use std::hint::black_box;
+use std::marker::PhantomData;
 
 use super::super::super::Job;
 use super::super::wide::{Kernel, Wide};
-use super::key::GcmKey;
+use super::key::{self, GcmKey, load};
 use super::sums::Sums;
-use super::{BACKWARDS, WOVEN, Weave, first_order, high_sequence, rounds};
+use super::{BACKWARDS, WOVEN, Weave, first_order, gcm_key, high_sequence, rounds};
 
-/// The jobs of a list, of packets of `R` registers that have one key, one length and one high half of sequence numbers.
-pub(super) struct Alike<'s, 'a, const R: usize, const SEAL: bool> {
+/// Where packets of `R` registers are that have one length and, if their SAs have ESN, all of them, and one high half of
+/// sequence numbers.
+pub(super) trait Packets<'a> {
+    /// Whether they have one key as well.
+    const ONE_KEY: bool;
+    /// How many, one at least.
+    fn count(&self) -> usize;
+    /// One of them: its key, its bytes, its job's `verified`.
+    ///
+    /// # Safety
+    /// There are more than `n`.
+    unsafe fn packet(&mut self, n: usize) -> (&'a GcmKey, *mut u8, *mut bool);
+    /// Fetch the key of a packet, if there is such a one.
+    fn prefetch(&self, n: usize, blocks: usize);
+    /// Bytes up to the ICV, and the high half of sequence numbers, zero without ESN.
+    fn common(&self) -> (usize, u32);
+}
+
+/// Jobs of one key, by their number; or, with `MANY`, of any keys of GCM.
+pub(super) struct Flow<'s, 'a, const MANY: bool> {
+    /// The first one's.
     pub(super) key: &'a GcmKey,
     pub(super) jobs: &'s mut [Job<'a>],
-    /// By their number, one at least.
     pub(super) list: &'s [u8],
 }
 
-impl<const R: usize, const SEAL: bool> Kernel for Alike<'_, '_, R, SEAL> {
+impl<'a, const MANY: bool> Packets<'a> for Flow<'_, 'a, MANY> {
+    const ONE_KEY: bool = !MANY;
+
+    #[inline(always)]
+    fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    #[inline(always)]
+    unsafe fn packet(&mut self, n: usize) -> (&'a GcmKey, *mut u8, *mut bool) {
+        // SAFETY: the caller's; a list has numbers of jobs alone.
+        let job = unsafe {
+            let job = usize::from(*self.list.get_unchecked(n));
+            self.jobs.get_unchecked_mut(job)
+        };
+        let key = if MANY { gcm_key(job).unwrap_or(self.key) } else { self.key };
+        (key, job.bytes.as_mut_ptr(), &mut job.verified)
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, n: usize, blocks: usize) {
+        if MANY
+            && let Some(n) = self.list.get(n)
+            && let Some(key) = gcm_key(&self.jobs[usize::from(*n)])
+        {
+            key.prefetch_blocks(blocks, self.key.rounds > 10);
+        }
+    }
+
+    #[inline(always)]
+    fn common(&self) -> (usize, u32) {
+        let first = &self.jobs[usize::from(self.list[0])];
+        (first.bytes.len() - 16, if self.key.esn == 1 { first.seq_hi } else { 0 })
+    }
+}
+
+/// All of them.
+pub(super) struct Alike<P, const R: usize, const SEAL: bool>(pub(super) P);
+
+impl<'a, P: Packets<'a>, const R: usize, const SEAL: bool> Kernel for Alike<P, R, SEAL> {
     type Out = ();
 
     #[inline(always)]
@@ -35,19 +93,31 @@ impl<const R: usize, const SEAL: bool> Kernel for Alike<'_, '_, R, SEAL> {
     }
 }
 
+/// How many packets before its turn a key is fetched.
+const AHEAD: usize = 8;
+
 /// What the packets have in common.
-struct Common<'a, V, const R: usize> {
-    key: &'a GcmKey,
+struct Common<V, const R: usize> {
     /// Bytes up to the ICV, and those of them in the last register.
     len: usize,
     rest: usize,
+    /// Where the powers begin.
+    origin: usize,
+    /// Which bytes of the first register are where in GHASH, and what is added to them.
+    order: V,
+    more: V,
+    /// The number of the text's bits, as the low half of the block of lengths.
+    bits: V,
+    /// Of the one key, if it is one.
+    one: OneKey<V, R>,
+}
+
+/// What packets of one key have in common as well.
+struct OneKey<V, const R: usize> {
     /// What is added to the nonces: the salt and the first round key.
     salted: V,
     /// What the counters add after the first round.
     counters: [V; R],
-    /// Which bytes of the first register are where in GHASH, and what is added to them.
-    order: V,
-    more: V,
     /// The powers, and their halves added.
     powers: [V; R],
     added: [V; R],
@@ -55,31 +125,37 @@ struct Common<'a, V, const R: usize> {
     lengths: V,
 }
 
-impl<'a, V: Wide, const R: usize> Common<'a, V, R> {
+impl<V: Wide, const R: usize> Common<V, R> {
     /// # Safety
     /// Within `Wide::call`.
     #[inline(always)]
-    unsafe fn new(key: &'a GcmKey, job: &Job<'_>) -> Self {
-        let len = job.bytes.len() - 16;
-        let mut common = Self {
-            key,
+    unsafe fn new<'a, P: Packets<'a>>(packets: &mut P) -> Self {
+        let (len, seq_hi) = packets.common();
+        // SAFETY: there is one at least; every CPU of the architecture has the instruction.
+        let (key, bits) = unsafe { (packets.packet(0).0, _mm_cvtsi64_si128(8 * (len as i64 - 16))) };
+        let origin = GcmKey::origin(len);
+        let zeros = [V::zero(); R];
+        let mut one =
+            OneKey { salted: V::zero(), counters: zeros, powers: zeros, added: zeros, lengths: V::zero() };
+        if P::ONE_KEY {
+            one.salted = V::broadcast(key.salted());
+            one.lengths = V::broadcast(key.lengths(bits));
+            for r in 0..R {
+                one.counters[r] = key.counters(V::BLOCKS * r);
+                one.powers[r] = key.powers(origin + V::BLOCKS * r);
+                one.added[r] = one.powers[r].xor(one.powers[r].swapped());
+            }
+        }
+        Self {
             len,
             rest: len - V::BYTES * (R - 1),
-            salted: V::broadcast(key.salted()),
-            counters: [V::zero(); R],
+            origin,
             // SAFETY: orders have the bytes of the widest register.
             order: unsafe { V::load(first_order(key).as_ptr()) },
-            more: V::lowest(high_sequence(if key.esn == 1 { job.seq_hi } else { 0 })),
-            powers: [V::zero(); R],
-            added: [V::zero(); R],
-            lengths: V::broadcast(key.lengths(len)),
-        };
-        for r in 0..R {
-            common.counters[r] = key.counters(V::BLOCKS * r);
-            common.powers[r] = key.powers(key.origin(len) + V::BLOCKS * r);
-            common.added[r] = common.powers[r].xor(common.powers[r].swapped());
+            more: V::lowest(high_sequence(seq_hi)),
+            bits: V::broadcast(bits),
+            one,
         }
-        common
     }
 
     /// A register as GHASH takes it.
@@ -96,90 +172,100 @@ impl<'a, V: Wide, const R: usize> Common<'a, V, R> {
     }
 }
 
-/// Packets, and their jobs' `verified`.
+/// Packets: their keys, their bytes, their jobs' `verified`.
 #[derive(Clone, Copy)]
-struct Group<const N: usize> {
+struct Group<'a, const N: usize> {
+    keys: [&'a GcmKey; N],
     bytes: [*mut u8; N],
     done: [*mut bool; N],
 }
 
 /// Packets whose text is written and whose tags are not; or that are to be opened.
-struct Written<V, const N: usize> {
-    group: Group<N>,
+struct Written<'a, V, const N: usize> {
+    group: Group<'a, N>,
     masks: [__m128i; N],
     /// What each one's last register was sent as.
     last: [V; N],
 }
 
-impl<'a, const R: usize, const SEAL: bool> Alike<'_, 'a, R, SEAL> {
+impl<'a, P: Packets<'a>, const R: usize, const SEAL: bool> Alike<P, R, SEAL> {
     /// `N` packets at a time, then the rest one by one.
     #[inline(always)]
     unsafe fn groups<V: Wide, const N: usize>(mut self) {
-        let whole = self.list.len() / N * N;
-        // SAFETY: within `Wide::call`; the list has numbers of jobs alone, each with R registers.
+        let count = self.0.count();
+        let whole = count / N * N;
+        // SAFETY: within `Wide::call`; there are so many packets, each with R registers.
         unsafe {
-            let first = &self.jobs[usize::from(self.list[0])];
-            let common = Common::<V, R>::new(self.key, first);
+            for n in 0..AHEAD {
+                self.0.prefetch(n, V::BLOCKS * R);
+            }
+            let common = Common::<V, R>::new(&mut self.0);
             if SEAL && whole > 0 {
-                let mut written = common.start(self.group::<N>(0));
+                let first = self.group::<V, N>(0);
+                let mut written = common.start::<P, N>(first);
                 for n in (N..whole).step_by(N) {
-                    written = common.next(self.group(n), &written);
+                    written = common.next::<P, N>(self.group::<V, N>(n), &written);
                 }
-                common.last(&written);
+                common.last::<P, N>(&written);
             }
             if !SEAL {
                 for n in (0..whole).step_by(N) {
-                    common.open(self.group::<N>(n));
+                    common.open::<P, N>(self.group::<V, N>(n));
                 }
             }
-            for n in whole..self.list.len() {
+            for n in whole..count {
+                let group = self.group::<V, 1>(n);
                 match SEAL {
-                    true => common.last(&common.start(self.group::<1>(n))),
-                    false => common.open(self.group::<1>(n)),
+                    true => common.last::<P, 1>(&common.start::<P, 1>(group)),
+                    false => common.open::<P, 1>(group),
                 }
             }
         }
     }
 
     /// # Safety
-    /// `n + N` is within the list, which has numbers of jobs alone.
+    /// There are `n + N` packets.
     #[inline(always)]
-    unsafe fn group<const N: usize>(&mut self, n: usize) -> Group<N> {
-        let mut group = Group { bytes: [std::ptr::null_mut(); N], done: [std::ptr::null_mut(); N] };
+    unsafe fn group<V: Wide, const N: usize>(&mut self, n: usize) -> Group<'a, N> {
+        // SAFETY: the caller's.
+        let packets: [_; N] = std::array::from_fn(|p| unsafe { self.0.packet(n + p) });
         for p in 0..N {
-            // SAFETY: the caller's.
-            let job = unsafe {
-                let job = usize::from(*self.list.get_unchecked(n + p));
-                self.jobs.get_unchecked_mut(job)
-            };
-            (group.bytes[p], group.done[p]) = (job.bytes.as_mut_ptr(), &mut job.verified);
+            self.0.prefetch(n + p + AHEAD, V::BLOCKS * R);
         }
-        group
+        Group { keys: packets.map(|p| p.0), bytes: packets.map(|p| p.1), done: packets.map(|p| p.2) }
     }
 }
 
-impl<V: Wide, const R: usize> Common<'_, V, R> {
+impl<V: Wide, const R: usize> Common<V, R> {
     /// The states of all counters after the first round.
     ///
     /// # Safety
     /// Within `Wide::call`; a packet has 16 bytes.
     #[inline(always)]
-    unsafe fn begin<const N: usize>(&self, group: &Group<N>) -> [[V; R]; N] {
+    unsafe fn begin<'a, P: Packets<'a>, const N: usize>(&self, group: &Group<'a, N>) -> [[V; R]; N] {
         let mut states = [[V::zero(); R]; N];
         for from in (0..N).step_by(V::BLOCKS) {
             let count = V::BLOCKS.min(N - from);
-            // SAFETY: every CPU of the architecture has the instruction.
-            let mut heads = unsafe { [_mm_setzero_si128(); 4] };
+            let (mut heads, mut salted) = ([V::zero().low(); 4], [V::zero().low(); 4]);
             for n in 0..count {
                 // SAFETY: the caller's.
                 heads[n] = unsafe { _mm_loadu_si128(group.bytes[from + n].cast()) };
+                salted[n] = group.keys[from + n].salted();
             }
             let nonces = V::joined(&heads[..count]).order(V::broadcast(GcmKey::nonce_places()));
-            let begun = nonces.xor(self.salted).aes(self.key.round_key(1));
+            let begun = match P::ONE_KEY {
+                true => nonces.xor(self.one.salted).aes(group.keys[0].round_key(1)),
+                false => nonces.xor(V::joined(&salted[..count])),
+            };
             for n in 0..count {
                 let begun = V::broadcast(begun.block(n));
                 for r in 0..R {
-                    states[from + n][r] = begun.xor(self.counters[r]);
+                    states[from + n][r] = match P::ONE_KEY {
+                        true => begun.xor(self.one.counters[r]),
+                        false => {
+                            begun.xor(key::counters(V::BLOCKS * r)).aes(group.keys[from + n].round_key(1))
+                        }
+                    };
                 }
             }
         }
@@ -189,11 +275,11 @@ impl<V: Wide, const R: usize> Common<'_, V, R> {
     /// # Safety
     /// Within `Wide::call`; the packets are such.
     #[inline(always)]
-    unsafe fn start<const N: usize>(&self, group: Group<N>) -> Written<V, N> {
+    unsafe fn start<'a, P: Packets<'a>, const N: usize>(&self, group: Group<'a, N>) -> Written<'a, V, N> {
         // SAFETY: the caller's.
         unsafe {
-            let mut states = self.begin(&group);
-            rounds(&[self.key; N], &mut states, &mut ());
+            let mut states = self.begin::<P, N>(&group);
+            rounds(&group.keys, &mut states, &mut ());
             self.write(group, &states)
         }
     }
@@ -203,13 +289,17 @@ impl<V: Wide, const R: usize> Common<'_, V, R> {
     /// # Safety
     /// Within `Wide::call`; the packets are such.
     #[inline(always)]
-    unsafe fn next<const N: usize>(&self, group: Group<N>, before: &Written<V, N>) -> Written<V, N> {
+    unsafe fn next<'a, P: Packets<'a>, const N: usize>(
+        &self,
+        group: Group<'a, N>,
+        before: &Written<'a, V, N>,
+    ) -> Written<'a, V, N> {
         // SAFETY: the caller's.
         unsafe {
-            let mut states = self.begin(&group);
-            let mut hashing = Hashing { common: self, of: before, sums: [Sums::new(); N] };
-            rounds(&[self.key; N], &mut states, &mut hashing);
-            self.sign(before, &hashing.sums);
+            let mut states = self.begin::<P, N>(&group);
+            let mut hashing = Hashing::<V, P, N, R>::new(self, before);
+            rounds(&group.keys, &mut states, &mut hashing);
+            self.sign::<P, N>(before, &hashing.sums);
             self.write(group, &states)
         }
     }
@@ -217,14 +307,14 @@ impl<V: Wide, const R: usize> Common<'_, V, R> {
     /// # Safety
     /// Within `Wide::call`; the packets are such.
     #[inline(always)]
-    unsafe fn last<const N: usize>(&self, before: &Written<V, N>) {
-        let mut hashing = Hashing { common: self, of: before, sums: [Sums::new(); N] };
+    unsafe fn last<'a, P: Packets<'a>, const N: usize>(&self, before: &Written<'a, V, N>) {
+        let mut hashing = Hashing::<V, P, N, R>::new(self, before);
         // SAFETY: the caller's.
         unsafe {
             for n in 0..WOVEN {
                 hashing.part(n);
             }
-            self.sign(before, &hashing.sums);
+            self.sign::<P, N>(before, &hashing.sums);
         }
     }
 
@@ -233,7 +323,11 @@ impl<V: Wide, const R: usize> Common<'_, V, R> {
     /// # Safety
     /// Within `Wide::call`; the packets are such.
     #[inline(always)]
-    unsafe fn write<const N: usize>(&self, group: Group<N>, stream: &[[V; R]; N]) -> Written<V, N> {
+    unsafe fn write<'a, const N: usize>(
+        &self,
+        group: Group<'a, N>,
+        stream: &[[V; R]; N],
+    ) -> Written<'a, V, N> {
         let mut last = [V::zero(); N];
         for p in 0..N {
             for r in 0..R {
@@ -272,21 +366,30 @@ impl<V: Wide, const R: usize> Common<'_, V, R> {
     /// # Safety
     /// Within `Wide::call`.
     #[inline(always)]
-    unsafe fn tags(&self, sums: &[Sums<V>], masks: &[__m128i]) -> V {
+    unsafe fn tags<'a, P: Packets<'a>>(&self, keys: &[&GcmKey], sums: &[Sums<V>], masks: &[__m128i]) -> V {
+        let (mut sums, mut lengths) = (Sums::joined(sums), self.one.lengths);
+        if !P::ONE_KEY {
+            let (mut powers, mut aad_lens) = ([V::zero().low(); 4], [V::zero().low(); 4]);
+            for (n, key) in keys.iter().enumerate() {
+                (powers[n], aad_lens[n]) = (key.last_power(), load(&key.aad_len));
+            }
+            sums.add_low_halves(self.bits, V::joined(&powers[..keys.len()]));
+            lengths = V::joined(&aad_lens[..keys.len()]);
+        }
         // SAFETY: orders have the bytes of the widest register.
         let order = unsafe { V::load(BACKWARDS.as_ptr()) };
-        Sums::joined(sums).reduced().order(order).xor3(V::joined(masks), self.lengths)
+        sums.reduced().order(order).xor3(V::joined(masks), lengths)
     }
 
     /// # Safety
     /// Within `Wide::call`; the packets are such.
     #[inline(always)]
-    unsafe fn sign<const N: usize>(&self, of: &Written<V, N>, sums: &[Sums<V>; N]) {
+    unsafe fn sign<'a, P: Packets<'a>, const N: usize>(&self, of: &Written<'a, V, N>, sums: &[Sums<V>; N]) {
         for from in (0..N).step_by(V::BLOCKS) {
             let to = N.min(from + V::BLOCKS);
             // SAFETY: the ICV's 16 bytes are behind the text; the jobs are these packets' alone.
             unsafe {
-                let tags = self.tags(&sums[from..to], &of.masks[from..to]);
+                let tags = self.tags::<P>(&of.group.keys[from..to], &sums[from..to], &of.masks[from..to]);
                 for n in from..to {
                     let icv = of.group.bytes[n].add(self.len).cast();
                     _mm_storeu_si128(icv, tags.block(n - from));
@@ -301,17 +404,17 @@ impl<V: Wide, const R: usize> Common<'_, V, R> {
     /// # Safety
     /// Within `Wide::call`; the packets are such.
     #[inline(always)]
-    unsafe fn open<const N: usize>(&self, group: Group<N>) {
+    unsafe fn open<'a, P: Packets<'a>, const N: usize>(&self, group: Group<'a, N>) {
         // SAFETY: the text ends in the last register, and the ICV is behind it.
         unsafe {
-            let mut states = self.begin(&group);
+            let mut states = self.begin::<P, N>(&group);
             let mut there = Written { group, masks: [V::zero().low(); N], last: [V::zero(); N] };
             for p in 0..N {
                 let at = group.bytes[p].add(V::BYTES * (R - 1));
                 there.last[p] = V::load_part(at, self.rest);
             }
-            let mut hashing = Hashing { common: self, of: &there, sums: [Sums::new(); N] };
-            rounds(&[self.key; N], &mut states, &mut hashing);
+            let mut hashing = Hashing::<V, P, N, R>::new(self, &there);
+            rounds(&group.keys, &mut states, &mut hashing);
             let (sums, masks) = (hashing.sums, lows(&states));
             for from in (0..N).step_by(V::BLOCKS) {
                 let to = N.min(from + V::BLOCKS);
@@ -319,7 +422,7 @@ impl<V: Wide, const R: usize> Common<'_, V, R> {
                 for n in from..to {
                     received[n - from] = _mm_loadu_si128(group.bytes[n].add(self.len).cast());
                 }
-                let tags = self.tags(&sums[from..to], &masks[from..to]);
+                let tags = self.tags::<P>(&group.keys[from..to], &sums[from..to], &masks[from..to]);
                 let differ = tags.xor(V::joined(&received[..to - from]));
                 for n in from..to {
                     // One instruction compares all of it, and takes the same time wherever the bits differ.
@@ -347,26 +450,38 @@ fn lows<V: Wide, const N: usize, const R: usize>(stream: &[[V; R]; N]) -> [__m12
 }
 
 /// Packets whose registers are hashed, one or a few at a time.
-struct Hashing<'w, 'a, V, const N: usize, const R: usize> {
-    common: &'w Common<'a, V, R>,
-    of: &'w Written<V, N>,
+struct Hashing<'w, 'a, V, P, const N: usize, const R: usize> {
+    common: &'w Common<V, R>,
+    of: &'w Written<'a, V, N>,
     sums: [Sums<V>; N],
+    packets: PhantomData<P>,
 }
 
-impl<V: Wide, const N: usize, const R: usize> Weave for Hashing<'_, '_, V, N, R> {
+impl<'w, 'a, V: Wide, P: Packets<'a>, const N: usize, const R: usize> Hashing<'w, 'a, V, P, N, R> {
+    #[inline(always)]
+    fn new(common: &'w Common<V, R>, of: &'w Written<'a, V, N>) -> Self {
+        Self { common, of, sums: [Sums::new(); N], packets: PhantomData }
+    }
+}
+
+impl<'a, V: Wide, P: Packets<'a>, const N: usize, const R: usize> Weave for Hashing<'_, 'a, V, P, N, R> {
     #[inline(always)]
     unsafe fn part(&mut self, n: usize) {
+        let (common, group) = (self.common, &self.of.group);
         for n in n * N * R / WOVEN..(n + 1) * N * R / WOVEN {
             let (p, r) = (n / R, n % R);
             // SAFETY: a register of the text.
             let blocks = unsafe {
                 let sent = match r < R - 1 {
-                    true => V::load(self.of.group.bytes[p].add(V::BYTES * r)),
+                    true => V::load(group.bytes[p].add(V::BYTES * r)),
                     false => self.of.last[p],
                 };
-                self.common.ordered(r, sent)
+                common.ordered(r, sent)
             };
-            self.sums[p].add_prepared(blocks, self.common.powers[r], self.common.added[r]);
+            match P::ONE_KEY {
+                true => self.sums[p].add_prepared(blocks, common.one.powers[r], common.one.added[r]),
+                false => self.sums[p].add(blocks, group.keys[p].powers(common.origin + V::BLOCKS * r)),
+            }
         }
     }
 }

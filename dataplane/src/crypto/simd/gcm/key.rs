@@ -1,7 +1,8 @@
 //! A key of AES-GCM: the powers of H, the round keys, and the states of the counters after AES's first round.
 //!
 //! What a short packet needs lies together, so that a key that is not in the nearest cache costs as few lines as can be:
-//! the lowest powers, the salt, the round keys (six lines of 64 bytes with AES-128 and up to eight blocks).
+//! the lowest powers, the salt with the first round key, the others (with AES-128 five lines of 64 bytes for six blocks and
+//! the lengths', six for ten).
 //!
 //! **First round.** Its bytes do not mix until they are added, so that what the counter makes of them is the same for
 //! all packets of the key, and what the nonce makes of them is the same for all blocks of the packet:
@@ -16,7 +17,7 @@ use super::super::aes::{ROUND_KEYS_MAX, RoundKeys};
 use super::super::wide::{Kernel, One, Wide};
 use super::BACKWARDS;
 use super::sums::Sums;
-use crate::mem::{prefetch, prefetch_lines};
+use crate::mem::{prefetch, prefetch_line, prefetch_lines};
 
 /// Powers of H, and so the blocks between two reductions.
 pub(super) const POWERS: usize = 100;
@@ -26,19 +27,26 @@ const SPARE: usize = 16;
 /// A key for both directions. Zeroised on drop.
 #[repr(C, align(64))]
 pub(in super::super::super) struct GcmKey {
+    /// The salt, and a counter of zero.
+    pub(super) salt: u128,
+    first_round_key: u128,
+    /// So that the seventh power from the end begins a line.
+    _gap: u128,
     /// H to the hundredth, and so on down to H. Windows may run over the end, with blocks that are zero.
     powers: [u128; POWERS],
     /// What the length of the additional data is for GHASH, in the order of the tag.
     pub(super) aad_len: u128,
-    /// The salt, and a counter of zero.
-    pub(super) salt: u128,
     pub(super) rounds: u64,
     /// 1 with ESN, else 0.
     pub(super) esn: u64,
+    /// Of which the first has the salt added.
     round_keys: [u128; ROUND_KEYS_MAX],
     /// What counters 1, 2, … add to the state after the first round. The last are only read.
     states: [u128; POWERS + SPARE],
 }
+
+/// What a short packet needs begins a line.
+const _: () = assert!((std::mem::offset_of!(GcmKey, powers) + 16 * (POWERS - 7)).is_multiple_of(64));
 
 /// Counters 1, 2, … as they stand in a block whose other bytes are zero.
 static COUNTERS: [[u8; 16]; POWERS + SPARE] = {
@@ -53,9 +61,10 @@ static COUNTERS: [[u8; 16]; POWERS + SPARE] = {
 
 impl Drop for GcmKey {
     fn drop(&mut self) {
+        self.salt.zeroize();
+        self.first_round_key.zeroize();
         self.powers.zeroize();
         self.aad_len.zeroize();
-        self.salt.zeroize();
         self.round_keys.zeroize();
         self.states.zeroize();
     }
@@ -67,13 +76,18 @@ impl GcmKey {
         let (key, salt) = key.split_last_chunk::<4>()?;
         let aes = RoundKeys::encryption(key)?;
         let salt = u128::from(u32::from_le_bytes(*salt));
+        let mut round_keys = aes.keys.map(u128::from_le_bytes);
+        let first_round_key = round_keys[0];
+        round_keys[0] ^= salt;
         let mut made = Self {
+            salt,
+            first_round_key,
+            _gap: 0,
             powers: [0; POWERS],
             aad_len: 0,
-            salt,
             rounds: aes.rounds as u64,
             esn: u64::from(esn),
-            round_keys: aes.keys.map(u128::from_le_bytes),
+            round_keys,
             states: [0; POWERS + SPARE],
         };
         // SAFETY: keys of this engine are made only where `covers` found AES and carry-less multiplication.
@@ -81,14 +95,22 @@ impl GcmKey {
         Some(made)
     }
 
-    /// A round key in each place.
+    /// A round key in each place; not that before the first round.
     #[inline(always)]
     pub(super) fn round_key<V: Wide>(&self, n: usize) -> V {
         V::broadcast(self.one_round_key(n))
     }
 
+    /// The one before the first round, in each place.
     #[inline(always)]
-    fn one_round_key(&self, n: usize) -> __m128i {
+    pub(super) fn first_round_key<V: Wide>(&self) -> V {
+        V::broadcast(load(&self.first_round_key))
+    }
+
+    /// Not that before the first round.
+    #[inline(always)]
+    pub(super) fn one_round_key(&self, n: usize) -> __m128i {
+        debug_assert!(n > 0);
         load(&self.round_keys[n])
     }
 
@@ -110,8 +132,7 @@ impl GcmKey {
     /// The salt, and the first round key added.
     #[inline(always)]
     pub(super) fn salted(&self) -> __m128i {
-        // SAFETY: as above.
-        unsafe { _mm_xor_si128(load(&self.salt), self.one_round_key(0)) }
+        load(&self.round_keys[0])
     }
 
     /// What the counters from `n` + 1 on add to the state after the first round.
@@ -122,12 +143,10 @@ impl GcmKey {
         unsafe { V::load(self.states.as_ptr().add(n).cast()) }
     }
 
-    /// What the block of lengths adds to a tag, of a packet of so many bytes up to its ICV.
+    /// What the block of lengths adds to a tag, of a text of so many bits.
     #[inline(always)]
-    pub(super) fn lengths(&self, len: usize) -> __m128i {
+    pub(super) fn lengths(&self, bits: __m128i) -> __m128i {
         let mut sums = Sums::<One>::new();
-        // SAFETY: every CPU of the architecture has the instruction.
-        let bits = unsafe { _mm_cvtsi64_si128(8 * (len as i64 - 16)) };
         sums.add_low_halves(One::lowest(bits), One::lowest(self.last_power()));
         // SAFETY: of kernels, where the instructions are; orders have the bytes of the widest register.
         unsafe {
@@ -138,7 +157,7 @@ impl GcmKey {
 
     /// Where the powers of a short packet begin.
     #[inline(always)]
-    pub(super) fn origin(&self, len: usize) -> usize {
+    pub(super) fn origin(len: usize) -> usize {
         POWERS - 1 - len.div_ceil(16)
     }
 
@@ -156,13 +175,9 @@ impl GcmKey {
     /// The states of the counters from `n` + 1 on after the first round.
     #[inline(always)]
     pub(super) fn first_round<V: Wide>(&self, begun: V, n: usize) -> V {
-        debug_assert!(n + V::BLOCKS <= POWERS + SPARE);
-        // SAFETY: within the tables, as the callers' windows are.
-        unsafe {
-            match V::BLOCKS < 4 {
-                true => begun.xor(V::load(COUNTERS[n].as_ptr())).aes(self.round_key(1)),
-                false => begun.xor(self.counters(n)),
-            }
+        match V::BLOCKS < 4 {
+            true => begun.xor(counters(n)).aes(self.round_key(1)),
+            false => begun.xor(self.counters(n)),
         }
     }
 
@@ -171,19 +186,34 @@ impl GcmKey {
     pub(super) fn powers<V: Wide>(&self, n: usize) -> V {
         debug_assert!(n < POWERS);
         // SAFETY: at most three blocks behind the powers, and there is more than that of the key.
-        unsafe { V::load(std::ptr::from_ref(self).cast::<u8>().add(16 * n)) }
+        unsafe {
+            let powers = std::mem::offset_of!(Self, powers) + 16 * n;
+            V::load(std::ptr::from_ref(self).cast::<u8>().add(powers))
+        }
     }
 
     /// Fetch the first line of what a short packet needs: with it the page.
     #[inline(always)]
     pub(in super::super) fn prefetch_first(&self) {
-        prefetch(&self.powers[POWERS - 8]);
+        prefetch(&self.powers[POWERS - 7]);
     }
 
-    /// Fetch what a short packet needs.
+    /// Fetch what a short packet needs: five lines, six with a larger key.
     #[inline(always)]
     pub(in super::super) fn prefetch(&self) {
-        prefetch_lines::<6, _>(&self.powers[POWERS - 8]);
+        prefetch_lines::<6, _>(&self.powers[POWERS - 7]);
+    }
+
+    /// Fetch what a packet of so many blocks needs, eight at most. `larger`: a key of more than 128 bits.
+    #[inline(always)]
+    pub(super) fn prefetch_blocks(&self, blocks: usize, larger: bool) {
+        if blocks > 6 {
+            prefetch_line::<0, _>(&self.powers[POWERS - 11]);
+        }
+        prefetch_lines::<5, _>(&self.powers[POWERS - 7]);
+        if larger {
+            prefetch_line::<5, _>(&self.powers[POWERS - 7]);
+        }
     }
 
     /// H alone: for the block of lengths, which is the last.
@@ -191,6 +221,14 @@ impl GcmKey {
     pub(super) fn last_power(&self) -> __m128i {
         load(&self.powers[POWERS - 1])
     }
+}
+
+/// Counters from `n` + 1 on as they stand in blocks.
+#[inline(always)]
+pub(super) fn counters<V: Wide>(n: usize) -> V {
+    debug_assert!(n + V::BLOCKS <= POWERS + SPARE);
+    // SAFETY: within the table, as the callers' windows are.
+    unsafe { V::load(COUNTERS.as_ptr().add(n).cast()) }
 }
 
 /// A number as a register.
@@ -219,12 +257,12 @@ impl Kernel for Raise<'_> {
         // SAFETY: within `Wide::call`.
         let (h, first) = unsafe {
             let zero = _mm_setzero_si128();
-            let mut block = key.one_round_key(0);
+            let mut block = load(&key.first_round_key);
             for n in 1..key.rounds as usize {
                 block = _mm_aesenc_si128(block, key.one_round_key(n));
             }
             let h = _mm_aesenclast_si128(block, key.one_round_key(key.rounds as usize));
-            (h, _mm_aesenc_si128(key.one_round_key(0), zero))
+            (h, _mm_aesenc_si128(load(&key.first_round_key), zero))
         };
         let h = doubled(number(h).swap_bytes());
         let mut power = h;
@@ -236,7 +274,7 @@ impl Kernel for Raise<'_> {
             let counter = (n as u128 + 1).swap_bytes();
             // SAFETY: within `Wide::call`.
             key.states[n] = number(unsafe {
-                let block = _mm_xor_si128(load(&counter), key.one_round_key(0));
+                let block = _mm_xor_si128(load(&counter), load(&key.first_round_key));
                 _mm_xor_si128(_mm_aesenc_si128(block, _mm_setzero_si128()), first)
             });
         }

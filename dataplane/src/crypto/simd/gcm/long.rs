@@ -243,7 +243,7 @@ impl<'a, V: Wide> Pass<'a, V> {
         let key = self.packet.key;
         // SAFETY: orders have the bytes of the widest register.
         let order = unsafe { V::load(BACKWARDS.as_ptr()) };
-        let blocks = self.counters.order(order).xor(key.round_key(0));
+        let blocks = self.counters.order(order).xor(key.first_round_key());
         // SAFETY: every CPU of the architecture has the instruction.
         let step = unsafe { _mm_cvtsi32_si128(V::BLOCKS as i32) };
         self.counters = self.counters.add32(V::broadcast(step));

@@ -5,13 +5,15 @@
 //! and its place in GHASH to the additional data. The block of lengths is added for itself.
 //!
 //! Short packets of the same count of registers go through together, whatever their SAs: one alone would wait for
-//! its own rounds. Long ones fill the registers by themselves, and go one after the other.
+//! its own rounds. Those of one length go for themselves (`alike`): a batch that is nothing else is not even sorted. Long
+//! ones fill the registers by themselves, and go one after the other.
 
 mod alike;
 mod gmac;
 mod key;
 mod long;
 mod short;
+mod sort;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -19,16 +21,13 @@ mod tests;
 use std::arch::x86_64::*;
 use std::hint::black_box;
 
-use arrayvec::ArrayVec;
-
-use espalier_wire::Cipher;
-
 use super::super::Job;
 use super::wide::{Four, Kernel, One, Two, Wide};
 use super::{cpu, is_outbound, material};
-use alike::Alike;
+use alike::{Alike, Flow, Packets};
 pub(in super::super) use key::GcmKey;
 use key::load;
+use sort::{GMAC, Kind, LONG, List, Sorted};
 use sums::Sums;
 
 /// Counts of registers of short packets.
@@ -50,9 +49,6 @@ struct Packet<'a> {
     seq_hi: u32,
 }
 
-/// Packets of one kind, by their number.
-type List = ArrayVec<u8, SORTED>;
-
 /// Seal or open the jobs of this engine whose keys are GCM's, in the key's direction. `SEAL`: which of the two is asked.
 pub(super) fn run<const SEAL: bool>(jobs: &mut [Job<'_>]) {
     // SAFETY: keys of this engine are made only where `covers` found AES and carry-less multiplication; at the greater
@@ -70,20 +66,6 @@ struct Batch<'j, 'a, const SEAL: bool> {
     jobs: &'j mut [Job<'a>],
 }
 
-/// Packets by kind: what of them is alike runs through a kernel in a row.
-struct Sorted<'a> {
-    packets: ArrayVec<Packet<'a>, SORTED>,
-    /// Short ones by their keys' rounds (10, 12, 14) and by registers, one at least; then `LONG` and `GMAC`.
-    lists: [List; GMAC + 1],
-    /// Whether they have more than one key.
-    many_keys: bool,
-}
-
-/// The list of packets that are not short.
-const LONG: usize = 3 * SHORT;
-/// The list of packets that are only authenticated.
-const GMAC: usize = LONG + 1;
-
 impl<const SEAL: bool> Kernel for Batch<'_, '_, SEAL> {
     type Out = ();
 
@@ -92,8 +74,14 @@ impl<const SEAL: bool> Kernel for Batch<'_, '_, SEAL> {
         for jobs in self.jobs.chunks_mut(SORTED) {
             // SAFETY: within `Wide::call`.
             unsafe {
-                match one_flow::<V, SEAL>(jobs) {
-                    Some((key, registers)) => alike::<V, SEAL>(key, registers, jobs, &ALL[..jobs.len()]),
+                match one_length::<V, SEAL>(jobs) {
+                    Some(Alikeness { key, registers, one_key }) => {
+                        let list = &ALL[..jobs.len()];
+                        match one_key {
+                            true => alike::<V, SEAL, _>(registers, Flow::<false> { key, jobs, list }),
+                            false => alike::<V, SEAL, _>(registers, Flow::<true> { key, jobs, list }),
+                        }
+                    }
                     None => sort::<V, SEAL>(jobs),
                 }
             }
@@ -112,40 +100,59 @@ static ALL: [u8; SORTED] = {
     all
 };
 
-/// The key and the count of registers of jobs that are all short packets of one key and one length.
+/// What short packets of one length have in common.
+struct Alikeness<'a> {
+    /// The first one's key.
+    key: &'a GcmKey,
+    registers: usize,
+    one_key: bool,
+}
+
+/// Whether jobs are all of them short packets of one length, of one transform and as alike as `Packets` wants them.
 #[inline(always)]
-fn one_flow<'a, V: Wide, const SEAL: bool>(jobs: &[Job<'a>]) -> Option<(&'a GcmKey, usize)> {
-    let (first, others) = jobs.split_first()?;
-    let Some(super::Material::Gcm(key)) = material(first) else { return None };
+fn one_length<'a, V: Wide, const SEAL: bool>(jobs: &[Job<'a>]) -> Option<Alikeness<'a>> {
+    let first = jobs.first()?;
+    let key = gcm_key(first)?;
     let len = first.bytes.len();
     let registers = len.checked_sub(16)?.div_ceil(V::BYTES);
     if is_outbound(first) != SEAL || len < 32 || registers > SHORT {
         return None;
     }
-    let alike = others.iter().all(|job| {
-        std::ptr::eq(job.key, first.key)
-            && job.bytes.len() == len
-            && (key.esn == 0 || job.seq_hi == first.seq_hi)
+    let mut one_key = true;
+    let alike = jobs.iter().all(|job| {
+        let same = std::ptr::eq(job.key, first.key);
+        one_key &= same;
+        job.bytes.len() == len
+            && (!first.key.esn || job.seq_hi == first.seq_hi)
+            && (same
+                || (job.key.transform == first.key.transform
+                    && job.key.direction == first.key.direction
+                    && job.key.esn == first.key.esn
+                    && gcm_key(job).is_some()))
     });
-    alike.then_some((key, registers))
+    alike.then_some(Alikeness { key, registers, one_key })
+}
+
+/// This engine's key of a job that is GCM's.
+#[inline(always)]
+fn gcm_key<'a>(job: &Job<'a>) -> Option<&'a GcmKey> {
+    match material(job) {
+        Some(super::Material::Gcm(key)) => Some(key),
+        _ => None,
+    }
 }
 
 /// # Safety
-/// Within `Wide::call`; the list is of short packets of this key, of one length and of so many registers.
+/// Within `Wide::call`; the packets are short ones of so many registers.
 #[inline(always)]
-unsafe fn alike<'a, V: Wide, const SEAL: bool>(
-    key: &'a GcmKey,
-    registers: usize,
-    jobs: &mut [Job<'a>],
-    list: &[u8],
-) {
+unsafe fn alike<'a, V: Wide, const SEAL: bool, P: Packets<'a>>(registers: usize, packets: P) {
     // SAFETY: the caller's.
     unsafe {
         match registers {
-            1 => V::call(Alike::<1, SEAL> { key, jobs, list }),
-            2 => V::call(Alike::<2, SEAL> { key, jobs, list }),
-            3 => V::call(Alike::<3, SEAL> { key, jobs, list }),
-            _ => V::call(Alike::<4, SEAL> { key, jobs, list }),
+            1 => V::call(Alike::<P, 1, SEAL>(packets)),
+            2 => V::call(Alike::<P, 2, SEAL>(packets)),
+            3 => V::call(Alike::<P, 3, SEAL>(packets)),
+            _ => V::call(Alike::<P, 4, SEAL>(packets)),
         }
     }
 }
@@ -156,25 +163,36 @@ unsafe fn alike<'a, V: Wide, const SEAL: bool>(
 /// Within `Wide::call`; at most `SORTED` jobs.
 #[inline(always)]
 unsafe fn sort<V: Wide, const SEAL: bool>(jobs: &mut [Job<'_>]) {
-    let mut sorted =
-        Sorted { packets: ArrayVec::new(), lists: [const { List::new_const() }; GMAC + 1], many_keys: false };
+    let mut sorted = Sorted::new();
+    let first = jobs.first().map(|job| &raw const *job.key);
+    let one = jobs.iter().all(|job| first.is_some_and(|first| std::ptr::eq(job.key, first)));
+    let kind = jobs.first().filter(|_| one).map(Kind::new::<SEAL>);
     for job in &mut *jobs {
         // SAFETY: at most as many as there are places.
-        unsafe { sorted.add::<V, SEAL>(job) };
-    }
-    // SAFETY: the caller's; the lists are of packets of those kinds.
-    unsafe {
-        for list in 0..LONG {
-            if let Some(key) = sorted.one_flow(list, jobs.len()) {
-                alike::<V, SEAL>(key, list % SHORT + 1, jobs, &sorted.lists[list]);
-                sorted.lists[list].clear();
+        unsafe {
+            match kind {
+                Some(kind) => sorted.put::<V>(job, kind),
+                None => sorted.add::<V, SEAL>(job),
             }
         }
-        for rounds in 0..3 {
-            short::run::<V, 1, SEAL>(&sorted, SHORT * rounds);
-            short::run::<V, 2, SEAL>(&sorted, SHORT * rounds + 1);
-            short::run::<V, 3, SEAL>(&sorted, SHORT * rounds + 2);
-            short::run::<V, 4, SEAL>(&sorted, SHORT * rounds + 3);
+    }
+    let (mut short, mut flows) = (sorted.short, 0);
+    // SAFETY: the caller's; the lists are of packets of those kinds.
+    unsafe {
+        while short != 0 {
+            let n = short.trailing_zeros() as usize;
+            short &= short - 1;
+            // Alike, and each packet has its job's number.
+            if sorted.packets.len() == jobs.len() && sorted.one_length(n) {
+                flows |= 1 << n;
+                continue;
+            }
+            match n % SHORT {
+                0 => short::run::<V, 1, SEAL>(&sorted, n),
+                1 => short::run::<V, 2, SEAL>(&sorted, n),
+                2 => short::run::<V, 3, SEAL>(&sorted, n),
+                _ => short::run::<V, 4, SEAL>(&sorted, n),
+            }
         }
         if !sorted.lists[LONG].is_empty() {
             V::call(long::Long::<SEAL>(&sorted));
@@ -182,66 +200,15 @@ unsafe fn sort<V: Wide, const SEAL: bool>(jobs: &mut [Job<'_>]) {
         for n in &sorted.lists[GMAC] {
             V::call(gmac::Gmac::<SEAL>(sorted.packets[usize::from(*n)]));
         }
-    }
-}
-
-impl<'a> Sorted<'a> {
-    /// The key of a list's packets, if there are some, all of one key and one length, and each has its job's number.
-    #[inline(always)]
-    fn one_flow(&self, list: usize, jobs: usize) -> Option<&'a GcmKey> {
-        let mut packets = self.lists[list].iter().map(|n| &self.packets[usize::from(*n)]);
-        let first = packets.next()?;
-        let numbered = jobs == self.packets.len();
-        let alike = numbered
-            && !self.many_keys
-            && packets.all(|packet| packet.len == first.len && packet.seq_hi == first.seq_hi);
-        alike.then_some(first.key)
-    }
-
-    /// A job, if it is one that is to be done here; what cannot be done stays not verified.
-    ///
-    /// # Safety
-    /// For `SORTED` jobs at most.
-    #[inline(always)]
-    unsafe fn add<V: Wide, const SEAL: bool>(&mut self, job: &mut Job<'a>) {
-        let (key, gmac) = match material(job) {
-            Some(super::Material::Gcm(key)) => (key, false),
-            Some(super::Material::Gmac(key)) => (key, true),
-            _ => return,
-        };
-        job.verified = false;
-        if is_outbound(job) != SEAL || job.bytes.len() < 32 {
-            return;
+        while flows != 0 {
+            let n = u32::trailing_zeros(flows) as usize;
+            flows &= flows - 1;
+            let (registers, list, key) = (n % SHORT + 1, &sorted.lists[n], sorted.packets[0].key);
+            match sorted.many_keys {
+                true => alike::<V, SEAL, _>(registers, Flow::<true> { key, jobs, list }),
+                false => alike::<V, SEAL, _>(registers, Flow::<false> { key, jobs, list }),
+            }
         }
-        let len = job.bytes.len() - 16;
-        let registers = len.div_ceil(V::BYTES);
-        // Without a branch, as lengths are anything; and by the transform, as the key itself may be far away.
-        let short = SHORT * rounds_class(job) + registers - 1;
-        let list = if registers > SHORT { LONG } else { short };
-        let list = if gmac { GMAC } else { list };
-        self.many_keys |=
-            self.packets.first().is_some_and(|first| !std::ptr::eq(first.key, &raw const **key));
-        // SAFETY: the caller's: there is room.
-        unsafe {
-            self.lists[list].push_unchecked(self.packets.len() as u8);
-            self.packets.push_unchecked(Packet {
-                key,
-                bytes: job.bytes.as_mut_ptr(),
-                done: &mut job.verified,
-                len: len as u32,
-                seq_hi: if job.key.esn { job.seq_hi } else { 0 },
-            });
-        }
-    }
-}
-
-/// 0, 1, 2 for keys of 128, 192 and 256 bits.
-#[inline(always)]
-fn rounds_class(job: &Job<'_>) -> usize {
-    match job.key.transform.cipher() {
-        Cipher::Aes256Gcm => 2,
-        Cipher::Aes192Gcm => 1,
-        _ => 0,
     }
 }
 

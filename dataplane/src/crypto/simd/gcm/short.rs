@@ -59,14 +59,14 @@ impl<'s, 'a, const R: usize, const SEAL: bool> Short<'s, 'a, R, SEAL> {
             if SEAL && whole > 0 {
                 let mut written = start::<V, N, R>(self.group(0));
                 for n in (N..whole).step_by(N) {
-                    self.prefetch::<N>(n);
+                    self.prefetch::<V, N>(n);
                     written = next::<V, N, R>(self.group(n), &written);
                 }
                 last::<V, N, R>(&written);
             }
             if !SEAL {
                 for n in (0..whole).step_by(N) {
-                    self.prefetch::<N>(n);
+                    self.prefetch::<V, N>(n);
                     open::<V, N, R>(self.group(n));
                 }
             }
@@ -96,10 +96,10 @@ impl<'s, 'a, const R: usize, const SEAL: bool> Short<'s, 'a, R, SEAL> {
 
     /// What is wanted some packets later.
     #[inline(always)]
-    fn prefetch<const N: usize>(&self, n: usize) {
+    fn prefetch<V: Wide, const N: usize>(&self, n: usize) {
         if self.sorted.many_keys && n + N + AHEAD <= self.list.len() {
             for p in n..n + N {
-                self.packet(p + AHEAD).key.prefetch();
+                self.packet(p + AHEAD).key.prefetch_blocks(V::BLOCKS * R, false);
             }
         }
     }
