@@ -10,9 +10,9 @@
 //! ```
 //!
 //! A key is large, as it holds what makes a packet cheap: 128 bytes of hash states beside those of `scalar`, 128 or 384
-//! for DES and 3DES, 248 for AES-CBC, 3776 for GCM, of which a packet touches what its length needs (320 up to 96 bytes
-//! before the ICV with AES-128), and some 600 of aws-lc's for ChaCha20-Poly1305 without AVX-512. A million SAs of
-//! aes128-gcm are 3.8 GB of keys for each direction.
+//! for DES and 3DES, 248 for AES-CBC, 1920 for GCM (3776 with AVX-512), of which a packet touches what its length needs
+//! (320 up to 96 bytes before the ICV with AES-128), and some 600 of aws-lc's for ChaCha20-Poly1305 without AVX-512. A
+//! million SAs of aes128-gcm are 1.9 GB of keys for each direction (3.8 with AVX-512).
 //!
 //! Kernels live in a module for each cipher and hash; a transform without one is not covered, and goes to another
 //! engine. Which CPU has what is `cpu`'s to say.

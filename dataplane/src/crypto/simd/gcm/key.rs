@@ -6,14 +6,15 @@
 //!
 //! **First round.** Its bytes do not mix until they are added, so that what the counter makes of them is the same for
 //! all packets of the key, and what the nonce makes of them is the same for all blocks of the packet:
-//! state = (of the nonce, with the second round key) + (of the counter). Only the widest registers use that: the others
-//! have time for the round, and so touch less.
+//! state = (of the nonce, with the second round key) + (of the counter). Only the widest registers have a table of that: the
+//! others have time for the round, and so touch less.
 
 use std::arch::x86_64::*;
 
 use zeroize::Zeroize;
 
 use super::super::aes::{ROUND_KEYS_MAX, RoundKeys};
+use super::super::cpu;
 use super::super::wide::{Kernel, One, Wide};
 use super::BACKWARDS;
 use super::sums::Sums;
@@ -30,8 +31,8 @@ pub(in super::super::super) struct GcmKey {
     /// The salt, and a counter of zero.
     pub(super) salt: u128,
     first_round_key: u128,
-    /// So that the seventh power from the end begins a line.
-    _gap: u128,
+    /// What counters 1, 2, … add to the state after the first round. The last are only read. For the widest registers.
+    states: Box<[u128]>,
     /// H to the hundredth, and so on down to H. Windows may run over the end, with blocks that are zero.
     powers: [u128; POWERS],
     /// What the length of the additional data is for GHASH, in the order of the tag.
@@ -41,11 +42,11 @@ pub(in super::super::super) struct GcmKey {
     pub(super) esn: u64,
     /// Of which the first has the salt added.
     round_keys: [u128; ROUND_KEYS_MAX],
-    /// What counters 1, 2, … add to the state after the first round. The last are only read.
-    states: [u128; POWERS + SPARE],
 }
 
-/// What a short packet needs begins a line.
+/// What a short packet needs begins a line, and keys one behind the other, as an allocator lays them, do not all fall into
+/// the same few sets of the caches: with what it adds they are an odd number of lines.
+const _: () = assert!((size_of::<GcmKey>() / 64).is_multiple_of(2));
 const _: () = assert!((std::mem::offset_of!(GcmKey, powers) + 16 * (POWERS - 7)).is_multiple_of(64));
 
 /// Counters 1, 2, … as they stand in a block whose other bytes are zero.
@@ -79,16 +80,18 @@ impl GcmKey {
         let mut round_keys = aes.keys.map(u128::from_le_bytes);
         let first_round_key = round_keys[0];
         round_keys[0] ^= salt;
+        // Tests have stand-ins for the widest registers.
+        let widest = cfg!(test) || cpu::level() == cpu::Level::Avx512;
+        let states = if widest { POWERS + SPARE } else { 0 };
         let mut made = Self {
             salt,
             first_round_key,
-            _gap: 0,
+            states: vec![0; states].into_boxed_slice(),
             powers: [0; POWERS],
             aad_len: 0,
             rounds: aes.rounds as u64,
             esn: u64::from(esn),
             round_keys,
-            states: [0; POWERS + SPARE],
         };
         // SAFETY: keys of this engine are made only where `covers` found AES and carry-less multiplication.
         unsafe { One::call(Raise { key: &mut made }) };
@@ -138,8 +141,12 @@ impl GcmKey {
     /// What the counters from `n` + 1 on add to the state after the first round.
     #[inline(always)]
     pub(super) fn counters<V: Wide>(&self, n: usize) -> V {
-        debug_assert!(n + V::BLOCKS <= POWERS + SPARE);
-        // SAFETY: within the table.
+        if V::BLOCKS < 4 {
+            let (key, zero) = (self.first_round_key::<V>(), V::zero());
+            return counters::<V>(n).xor(key).aes(zero).xor(key.aes(zero));
+        }
+        debug_assert!(n + V::BLOCKS <= self.states.len());
+        // SAFETY: within the table, which keys have where there are such registers.
         unsafe { V::load(self.states.as_ptr().add(n).cast()) }
     }
 
