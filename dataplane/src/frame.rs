@@ -232,15 +232,8 @@ impl Buffer<[CacheLine]> {
         self.lines.as_mut_bytes().get_mut(from..from + N)?.first_chunk_mut()
     }
 
-    /// N bytes of buffer that begin `before` bytes before the packet's byte `at`, headroom among them; `None` past either end.
-    #[inline(always)]
-    pub fn before_mut<const N: usize>(&mut self, at: u32, before: u32) -> Option<&mut [u8; N]> {
-        let from = (self.head as usize + at as usize).checked_sub(before as usize)?;
-        self.lines.as_mut_bytes().get_mut(from..from + N)?.first_chunk_mut()
-    }
-
-    /// As [`before_mut`](Self::before_mut), and besides the M bytes that begin at the packet's byte `behind`, which is not
-    /// before the end of the others.
+    /// N bytes of buffer that begin `before` bytes before the packet's byte `at`, headroom among them, and M that begin at its
+    /// byte `behind`, which is not before the end of the others; `None` past either end.
     #[inline(always)]
     pub fn around_mut<const N: usize, const M: usize>(
         &mut self,
@@ -269,7 +262,7 @@ impl Buffer<[CacheLine]> {
         Some((front.get_mut(from..from + N)?.first_chunk_mut()?, back.first_chunk_mut()?))
     }
 
-    /// The packet begins `from` bytes after those that [`before_mut`](Self::before_mut) gave, and has `len` bytes, which are
+    /// The packet begins `from` bytes after those that [`around_mut`](Self::around_mut) gave, and has `len` bytes, which are
     /// inside the buffer: how many it had.
     #[inline(always)]
     pub(crate) fn lie(&mut self, (at, before): (u32, u32), from: u32, len: u32) -> u32 {
@@ -319,9 +312,6 @@ mod tests {
     fn the_packet_stays_while_room_moves() {
         let mut frame = Frame::new(Class::Small);
         assert!(frame.fill(HEADROOM, b"packet"));
-        assert!(frame.before_mut::<30>(0, 28).is_some_and(|row| row[28..] == *b"pa"));
-        assert!(frame.before_mut::<30>(0, HEADROOM as u32 + 1).is_none());
-        assert!(frame.before_mut::<2113>(0, 28).is_none());
         let around = frame.around_mut::<30, 3>(0, 28, 3);
         assert!(around.is_some_and(|(front, behind)| front[28..] == *b"pa" && *behind == *b"ket"));
         assert!(frame.around_mut::<30, 3>(0, 28, 1).is_none(), "they overlap");

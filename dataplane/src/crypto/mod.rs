@@ -104,7 +104,7 @@ impl Key {
         }
     }
 
-    /// Fetch all of it, some packets before the engine asks.
+    /// Fetch what a short packet needs, as far as it lies in one piece, some packets before the engine asks.
     #[inline(always)]
     pub(crate) fn fetch(&self) {
         if let Material::Simd(material) = &self.material {

@@ -69,12 +69,29 @@ pub struct Helper {
 impl Helper {
     /// Crypt one parcel, if there is one.
     pub fn step(&mut self) -> bool {
+        self.step_by(Parcel::crypt)
+    }
+
+    fn step_by(&mut self, crypt: impl FnOnce(&mut Parcel)) -> bool {
         let Some(parcel) = self.from.pop() else { return false };
         let mut back = WayBack { to: &mut self.to, parcel: Some(parcel) };
         if let Some(parcel) = &mut back.parcel {
-            parcel.crypt();
+            crypt(parcel);
         }
         true
+    }
+
+    /// The same where the engine panics over the first packet that it is given.
+    #[cfg(test)]
+    pub(super) fn step_and_panic(&mut self) {
+        use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+        let key = |_: usize, span: &Span| match span.task {
+            super::Task::Nothing => None,
+            _ => resume_unwind(Box::new("an engine's panic")),
+        };
+        let step = || self.step_by(|parcel| parcel.work.seal(key));
+        assert!(catch_unwind(AssertUnwindSafe(step)).is_err());
     }
 }
 

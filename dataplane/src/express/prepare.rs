@@ -147,7 +147,7 @@ fn clear(ingress: IfIndex, way: &Adjacency, rows: Rows<'_>) -> Ready {
             break;
         }
         frame.meta.ingress = ingress;
-        *row = Row::new(0, rows.span, 0, 0);
+        *row = Row::clear(rows.span);
         (span.count, span.bytes, bytes) = (span.count + 1, span.bytes + frame.len() as u64, bytes + came);
     }
     (span, bytes)

@@ -261,7 +261,7 @@ pub(super) fn leave_clear(frame: &mut Frame, at: u32, adjacency: &Adjacency, len
         let (class, hop) = (row[LINK + 1], *part::<{ LINK + 8 }, 4, { LINK + IP }>(row));
         leave(row, link_words(adjacency), (class, hop));
     }
-    forward::pad_ipv4(frame);
+    forward::pad_short(frame);
     true
 }
 

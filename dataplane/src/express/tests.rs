@@ -260,6 +260,26 @@ fn a_command_waits_for_what_is_under_way_and_the_next_call_puts_it_out() {
     assert_eq!(sent_bytes(&mut out), sent_bytes(&mut out_alone));
 }
 
+/// What was to be sealed is lost; what leaves in clear is not, before it or behind.
+#[test]
+fn where_a_helper_panics_what_goes_in_clear_still_leaves() {
+    let (mut owner, mut helpers) = sealer(1, 2);
+    let (mut out, sealed) = (Output::default(), [10, 2, 0, 9]);
+    let packet = |(dst, tag): ([u8; 4], u64)| {
+        frame_to(mac(1, INSIDE), &testing::udp4([10, 1, 0, 9], dst, 1, 2, 40), tag)
+    };
+    let dsts = [[192, 1, 2, 2], sealed, [192, 1, 2, 2], sealed, sealed, [192, 1, 2, 2]];
+    owner.receive(Instant::ZERO, INSIDE, &mut dsts.into_iter().zip(1..).map(packet).collect(), &mut out);
+    assert_eq!((owner.held(), out.transmit.len()), (6, 0), "one parcel");
+    helpers[0].step_and_panic();
+    owner.gather(Instant::ZERO, &mut out);
+    let left = out.transmit.iter().map(|(iface, frame)| (*iface, frame.meta.tag.0));
+    assert_eq!(left.collect::<Vec<_>>(), [1, 3, 6].map(|tag| (OUTSIDE, tag)));
+    let lost = out.drops.iter().map(|dropped| (dropped.cause, dropped.frame.meta.tag.0));
+    assert_eq!(lost.collect::<Vec<_>>(), [2, 4, 5].map(|tag| (Cause::NoSa, tag)));
+    assert_eq!(owner.held(), 0);
+}
+
 #[test]
 fn helpers_on_their_own_threads_change_nothing() {
     let (mut alone, _) = sealer(0, 1);

@@ -112,7 +112,7 @@ impl Train<'_> {
         leave(front, self.link, ((ip[0] >> 8) as u8, (ip[1] as u32).to_le_bytes()));
         frame.lie((link_at, 0), 0, LINK as u32 + len);
         frame.meta.opened = true;
-        forward::pad_ipv4(frame);
+        forward::pad_short(frame);
         Some(len)
     }
 }

@@ -88,6 +88,12 @@ impl Row {
         (self.rest >> ECN) as u8 & 3
     }
 
+    /// That of a packet in clear, which is done from the first.
+    #[inline(always)]
+    pub(super) const fn clear(span: u32) -> Self {
+        Self { seq: 0, rest: (span as u64) << SPAN | DONE }
+    }
+
     /// Whether it is of the same span as another packet, with the same outer ECN, and done if that is.
     #[inline(always)]
     pub(super) const fn follows(&self, other: &Self) -> bool {
@@ -101,7 +107,7 @@ pub(super) struct Work {
     pub(super) frames: Vec<Frame>,
     pub(super) rows: Vec<Row>,
     pub(super) spans: Vec<Span>,
-    /// The engine did all that it was given, and was given all: no row says so then.
+    /// The engine did all that it was given, and was given all: no row need say so then.
     all_done: bool,
 }
 
@@ -182,7 +188,7 @@ impl Work {
             engine(&mut jobs);
             all_done &= jobs.iter().all(|job| job.verified);
             if is_long || !all_done {
-                note_each(spans, rows, &jobs);
+                note_each(rows, &jobs);
             }
         }
         self.all_done = all_done;
@@ -191,13 +197,9 @@ impl Work {
 
 /// Not all was done: each row says what was, of this chunk. What has no length was no job.
 #[cold]
-fn note_each(spans: &[Span], rows: &mut [Row], jobs: &[Job<'_>]) {
-    let mut jobs = jobs.iter();
-    for row in rows {
-        let done = match row.len() {
-            0 => spans.get(row.span() as usize).is_none_or(|span| span.task == Task::Nothing),
-            _ => jobs.next().is_some_and(|job| job.verified),
-        };
-        row.rest |= if done { DONE } else { 0 };
+fn note_each(rows: &mut [Row], jobs: &[Job<'_>]) {
+    let rows = rows.iter_mut().filter(|row| row.len() > 0);
+    for (row, job) in rows.zip(jobs) {
+        row.rest |= if job.verified { DONE } else { 0 };
     }
 }

@@ -29,7 +29,7 @@ pub struct Inbound {
     pub key: Arc<Key>,
     /// What it did, and when there is something to tell.
     pub meter: Meter,
-    /// Where the answer about the flow of its last packet was: it may be wanted again.
+    /// Where the answer about the flow of its last packet is first looked for: it may be wanted again.
     pub(crate) last_flow: u32,
     /// Our outer address: a part of what identifies the SA.
     pub dst: IpAddr,

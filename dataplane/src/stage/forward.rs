@@ -39,7 +39,7 @@ pub fn write_link(frame: &mut Frame, dst: Mac, src: Mac, ipv4: bool) -> bool {
     if let Some(header) = frame.bytes_mut().first_chunk_mut() {
         *header = ether::header(dst, src, kind);
     }
-    pad_ipv4(frame);
+    pad_short(frame);
     true
 }
 
@@ -48,7 +48,7 @@ const MISSING: usize = FRAME_MIN - ether::HEADER_LEN - ipv4::HEADER_LEN - 8;
 
 /// [`pad`] for frames that are seldom shorter than that: what is written has one length, and may end behind the frame.
 #[inline(always)]
-pub fn pad_ipv4(frame: &mut Frame) {
+pub fn pad_short(frame: &mut Frame) {
     let len = frame.len();
     if len >= FRAME_MIN {
         return;
@@ -93,7 +93,7 @@ mod tests {
                     assert_eq!(frame.fill(head, &vec![7; len]), head + len <= capacity);
                 }
                 pad(&mut a);
-                pad_ipv4(&mut b);
+                pad_short(&mut b);
                 assert_eq!((a.bytes(), a.headroom()), (b.bytes(), b.headroom()), "{len} at {head}");
             }
         }

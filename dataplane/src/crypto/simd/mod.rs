@@ -89,7 +89,7 @@ impl Material {
         }
     }
 
-    /// All of it.
+    /// What a short packet needs, as far as it lies in one piece.
     #[inline(always)]
     pub(super) fn fetch(&self) {
         match self {
