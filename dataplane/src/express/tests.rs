@@ -280,6 +280,55 @@ fn where_a_helper_panics_what_goes_in_clear_still_leaves() {
     assert_eq!(owner.held(), 0);
 }
 
+/// By the express way in one batch, or by the long way one by one: what comes out. That the engine had by the express way
+/// what leaves is asserted.
+fn through(
+    (express, long): (&mut Worker, &mut Worker),
+    iface: IfIndex,
+    to: u8,
+    packets: &[Vec<u8>],
+) -> [Output; 2] {
+    let frames = || packets.iter().zip(1..).map(|(packet, tag)| frame_to(mac(to, iface), packet, tag));
+    let (mut ways, mut out, mut out_long) = (Ways::default(), Output::default(), Output::default());
+    express.receive_watched(Instant::ZERO, iface, &mut frames().collect(), &mut out, &mut ways);
+    frames().for_each(|frame| long.receive(Instant::ZERO, iface, &mut vec![frame], &mut out_long));
+    assert_eq!(ways.0, !out.transmit.is_empty(), "nothing else reached the engine");
+    [out, out_long]
+}
+
+/// High halves of zero, of one, and both in one batch; and a batch once more, which is a replay.
+#[test]
+fn extended_numbers_cross_2_32_within_a_batch() {
+    for transform in [Transform::Aes128Gcm, Transform::NullMd5, Transform::Aes128Sha1] {
+        let spec = |from| SaSpec { esn: true, ..testing::with_transform(&sa(from), transform) };
+        let gateway = |n: u8, flows| {
+            let mut worker = gateway_with(n, Config { flows, ..Config::default() });
+            install(&mut worker, spec(n), spec(3 - n));
+            worker
+        };
+        let [mut a, mut a_long] = [8, 0].map(|flows| gateway(1, flows));
+        let [mut b, mut b_long] = [8, 0].map(|flows| gateway(2, flows));
+        let packets = vec![testing::udp4([10, 1, 0, 9], [10, 2, 0, 9], 1, 2, 40); 12];
+        // The first is far enough from 0 for the next to be ahead of it, and near enough to 2^32.
+        for first in [1 << 31, (1 << 32) - 5, (1 << 32) + 7] {
+            for worker in [&mut a, &mut a_long] {
+                worker.resume_outbound(POLICY, sa(1).spi, first);
+            }
+            let [mut sealed, mut by_long] = through((&mut a, &mut a_long), INSIDE, 1, &packets);
+            let esp: Vec<Vec<u8>> =
+                sealed.transmit.iter().map(|(_, frame)| frame.bytes()[14..].to_vec()).collect();
+            assert_eq!(seen(&mut sealed), seen(&mut by_long), "{transform:?} {first}");
+            for left in [12, 0] {
+                let [mut opened, mut by_long] = through((&mut b, &mut b_long), OUTSIDE, 2, &esp);
+                assert_eq!(opened.transmit.len(), left, "{transform:?} {first}");
+                assert_eq!(seen(&mut opened), seen(&mut by_long), "{transform:?} {first}");
+                assert_eq!(b.counters(), b_long.counters());
+            }
+        }
+        assert_eq!(a.counters(), a_long.counters());
+    }
+}
+
 #[test]
 fn helpers_on_their_own_threads_change_nothing() {
     let (mut alone, _) = sealer(0, 1);

@@ -121,12 +121,12 @@ impl Train<'_> {
 mod tests {
     use std::net::IpAddr;
 
-    use espalier_wire::plane::{Command, Direction, SaSpec};
+    use espalier_wire::plane::{Command, Direction, SaSpec, Secret};
     use espalier_wire::{Instant, Spi, Transform, ipv4};
     use proptest::prelude::*;
 
     use super::super::tests::{between, seen};
-    use crate::batch::Batch;
+    use crate::batch::{BATCH_MAX, Batch};
     use crate::crypto::{self, Choice, Job, Key};
     use crate::fate::Output;
     use crate::router::tests::{OUTSIDE, POLICY, frame_to, gateway_with, install, mac, sa};
@@ -152,6 +152,8 @@ mod tests {
         Replay(u8),
         /// … or after it.
         Gap(u8),
+        /// Its ICV is wrong. Its number comes again: what is not authentic moves no window (RFC 4303 section 3.4.3).
+        Forged,
     }
 
     /// Bytes of payload, which of two SAs, and what is odd.
@@ -171,7 +173,9 @@ mod tests {
             1 => any::<u8>().prop_map(Odd::Next),
             1 => (0u8..4).prop_map(Odd::Class),
             1 => (0u8..80).prop_map(Odd::Replay),
+            1 => (0u8..4).prop_map(Odd::Replay),
             1 => (0u8..80).prop_map(Odd::Gap),
+            1 => Just(Odd::Forged),
         ];
         (0usize..80, prop_oneof![4 => Just(false), 1 => Just(true)], odd)
     }
@@ -190,7 +194,7 @@ mod tests {
             Self { spec, key, last: 0 }
         }
 
-        /// A packet with the right ICV, whatever is inside.
+        /// A packet with the right ICV, whatever is inside; or with a wrong one.
         fn packet(&mut self, len: usize, odd: Odd) -> Vec<u8> {
             let mut inner = testing::udp4([10, 2, 0, 9], [10, 1, 0, 9], 1, 2, len);
             let (mut class, mut padding, mut next) = (0, 0, ipv4::protocol::IPV4);
@@ -200,7 +204,7 @@ mod tests {
                 testing::fix_checksum(&mut inner);
             };
             match odd {
-                Odd::Nothing => {}
+                Odd::Nothing | Odd::Forged => {}
                 Odd::Clear => return testing::udp4([9, 9, 9, 9], [10, 1, 0, 9], 1, 2, len),
                 Odd::Header(at, value, right) => {
                     inner[at] = value;
@@ -216,11 +220,14 @@ mod tests {
                 Odd::Replay(n) => seq = self.last.saturating_sub(n.into()).max(1),
                 Odd::Gap(n) => seq = self.last + u32::from(n) + 1,
             }
-            self.last = seq.max(self.last);
             let head = [self.spec.spi.0.to_be_bytes(), seq.to_be_bytes()].concat();
             let mut esp = [&head[..], &inner, &[padding, next]].concat();
             esp.resize(esp.len() + self.key.transform.icv_len(), 0);
             crypto::seal(&mut [Job::new(&self.key, &mut esp, 0)]);
+            match esp.last_mut() {
+                Some(last) if matches!(odd, Odd::Forged) => *last ^= 1,
+                _ => self.last = seq.max(self.last),
+            }
             let (IpAddr::V4(src), IpAddr::V4(dst)) = (self.spec.src, self.spec.dst) else { panic!("IPv4") };
             let protocol = ipv4::protocol::ESP;
             ipv4::Header { traffic_class: class, identification: 1, df: false, ttl: 64, protocol, src, dst }
@@ -228,10 +235,12 @@ mod tests {
         }
     }
 
-    fn peers(selects: bool) -> [Peer; 2] {
+    /// Two, of which neither opens what is the other's.
+    fn peers(selects: bool, replay_window: u32) -> [Peer; 2] {
         let spec = testing::with_transform(&sa(2), Transform::NullMd5);
-        let spec = SaSpec { selector: selects.then(|| between(2, 1)), ..spec };
-        [Spi(7), Spi(8)].map(|spi| Peer::new(SaSpec { spi, ..spec.clone() }))
+        let spec = SaSpec { selector: selects.then(|| between(2, 1)), replay_window, ..spec };
+        let auth_key = |byte| Secret::new(vec![byte; spec.transform.auth_key_len()]);
+        [7, 8].map(|n| Peer::new(SaSpec { spi: Spi(n.into()), auth_key: auth_key(n), ..spec.clone() }))
     }
 
     /// A gateway that has the peer's SAs and remembers so many flows.
@@ -253,6 +262,37 @@ mod tests {
         out.transmit.iter().map(|(_, frame)| frame.meta.tag.0).filter(|tag| *tag != 0).collect()
     }
 
+    /// Into one at once, and into the other one by one: what comes out of each.
+    fn receive([express, long]: [&mut Worker; 2], packets: &[Vec<u8>], first: u64) -> [Output; 2] {
+        let (mut out, mut out_long) = (Output::default(), Output::default());
+        express.receive(Instant::ZERO, OUTSIDE, &mut frames(packets, first), &mut out);
+        express.settle(Instant::ZERO, &mut out);
+        for frame in frames(packets, first) {
+            long.receive(Instant::ZERO, OUTSIDE, &mut vec![frame], &mut out_long);
+        }
+        [out, out_long]
+    }
+
+    /// The engine takes such a batch in two parts: neither's verdict is taken for the other's.
+    #[test]
+    fn of_more_frames_than_an_engine_takes_at_once_one_forged_is_lost_alone() {
+        const COUNT: usize = BATCH_MAX + 88;
+        for forged in [BATCH_MAX + 40, 40, COUNT] {
+            let mut peers = peers(false, 64);
+            let (mut express, mut long) = (gateway(&peers, 8), gateway(&peers, 0));
+            let odd = |n| if n == forged { Odd::Forged } else { Odd::Nothing };
+            let packets: Vec<Vec<u8>> = (0..COUNT).map(|n| peers[0].packet(n % 80, odd(n))).collect();
+            let [mut out, mut out_long] = receive([&mut express, &mut long], &packets, 1);
+            assert_eq!(
+                (out.transmit.len(), out.drops.len()),
+                if forged < COUNT { (COUNT - 1, 1) } else { (COUNT, 0) }
+            );
+            assert_eq!(order(&out), order(&out_long), "{forged}");
+            assert_eq!(seen(&mut out), seen(&mut out_long), "{forged}");
+            assert_eq!(express.counters(), long.counters());
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -262,9 +302,10 @@ mod tests {
         fn a_broken_train_is_what_its_packets_are(
             batches in proptest::collection::vec(proptest::collection::vec(packet(), 1..24), 1..4),
             selects: bool,
+            replay_window in prop_oneof![Just(0u32), Just(64), Just(1024)],
             helped: bool,
         ) {
-            let mut peers = peers(selects);
+            let mut peers = peers(selects, replay_window);
             let (mut express, mut long) = (gateway(&peers, 8), gateway(&peers, 0));
             // It is gone at once, so that the owner does its part: parcels all the same.
             drop(helped.then(|| express.hire(2)));
@@ -272,12 +313,7 @@ mod tests {
             for batch in batches {
                 let packets: Vec<Vec<u8>> =
                     batch.into_iter().map(|(len, other, odd)| peers[usize::from(other)].packet(len, odd)).collect();
-                let (mut out, mut out_long) = (Output::default(), Output::default());
-                express.receive(Instant::ZERO, OUTSIDE, &mut frames(&packets, first), &mut out);
-                express.settle(Instant::ZERO, &mut out);
-                for frame in frames(&packets, first) {
-                    long.receive(Instant::ZERO, OUTSIDE, &mut vec![frame], &mut out_long);
-                }
+                let [mut out, mut out_long] = receive([&mut express, &mut long], &packets, first);
                 prop_assert_eq!(order(&out), order(&out_long));
                 prop_assert_eq!(seen(&mut out), seen(&mut out_long));
                 prop_assert_eq!(express.counters(), long.counters());
