@@ -34,7 +34,12 @@ const GUARD: usize = 96;
 
 impl Packet {
     fn random(transform: Transform, payload: usize, random: &mut Bytes) -> Self {
-        let (at, len) = (GUARD + random.below(64), transform.sealed_len(payload));
+        let len = transform.sealed_len(payload) + odd(transform, random);
+        Self::of_len(len, random)
+    }
+
+    fn of_len(len: usize, random: &mut Bytes) -> Self {
+        let at = GUARD + random.below(64);
         Self { buffer: random.vec(at + len + GUARD), at, len, seq_hi: random.number() as u32 }
     }
 
@@ -46,6 +51,11 @@ impl Packet {
     fn icv_at(&self, transform: Transform) -> usize {
         self.at + self.len - transform.icv_len()
     }
+}
+
+/// Bytes more than a sender aligns the text to: a cipher without blocks takes any length.
+fn odd(transform: Transform, random: &mut Bytes) -> usize {
+    if transform.cipher().block_len() == 4 { random.below(4) } else { 0 }
 }
 
 fn jobs<'a>(sas: &'a [Sa], packets: &'a mut [Packet], key: impl Fn(&'a Sa) -> &'a Key) -> Vec<Job<'a>> {
@@ -126,22 +136,27 @@ fn batches_of_one_length() {
     let mut random = Bytes(8);
     for (engine, transform) in covered().filter(|(engine, _)| engine.id() != EngineId::Scalar) {
         for (n, payload) in [0, 14, 30, 44, 46, 60, 62, 64, 76, 78, 94, 110, 125].into_iter().enumerate() {
-            let sas: Vec<Sa> =
-                (0..[1, 3][n % 2]).map(|_| Sa::random(engine, transform, &mut random)).collect();
-            let count = [3, 8, 16, 67][random.below(4)];
-            let packets = (0..count).map(|_| Packet::random(transform, payload, &mut random)).collect();
-            check(&sas, packets, &mut random);
+            let len = transform.sealed_len(payload);
+            for (keys, len) in [([1, 3][n % 2], len), ([3, 1][n % 2], len + odd(transform, &mut random))] {
+                let sas: Vec<Sa> = (0..keys).map(|_| Sa::random(engine, transform, &mut random)).collect();
+                let count = [3, 8, 16, 67][random.below(4)];
+                let packets = (0..count).map(|_| Packet::of_len(len, &mut random)).collect();
+                check(&sas, packets, &mut random);
+            }
         }
     }
 }
 
-/// Whichever lane of a full register a damaged packet lies in, it fails alone, and its neighbours open to their texts.
+/// Whichever lane of a full register a damaged packet lies in, it fails alone, and its neighbours open to their texts. Its own
+/// is not decrypted (RFC 4303 section 3.4.4) where `simd` looks at the ICV first: with an HMAC, and by its ChaCha20-Poly1305,
+/// which has short packets in such numbers.
 #[test]
 fn a_wrong_tag_fails_its_lane_alone() {
     const LANES: usize = 67;
     let mut random = Bytes(6);
     for (engine, transform) in covered().filter(|(engine, _)| engine.id() != EngineId::Scalar) {
         let sas = [Sa::random(engine, transform, &mut random)];
+        let icv_first = transform.auth_key_len() > 0 || transform.cipher() == Cipher::ChaCha20Poly1305;
         let mut sealed: Vec<Packet> =
             (0..LANES).map(|i| Packet::random(transform, 1 + i % 19, &mut random)).collect();
         let plain: Vec<Vec<u8>> = sealed.iter().map(|p| p.buffer.clone()).collect();
@@ -155,8 +170,16 @@ fn a_wrong_tag_fails_its_lane_alone() {
             open(&mut batch);
             let failed: Vec<usize> = (0..LANES).filter(|i| !batch[*i].verified).collect();
             assert_eq!(failed, [damaged], "{} {transform}", engine.id());
-            for (i, packet) in packets.iter().enumerate().filter(|(i, _)| *i != damaged) {
+            for (i, packet) in packets.iter().enumerate() {
                 let icv_at = packet.icv_at(transform);
+                if i == damaged {
+                    let as_given = packet.buffer[..icv_at] == sealed[i].buffer[..icv_at];
+                    assert!(
+                        as_given || engine.id() != EngineId::Simd || !icv_first,
+                        "{transform} packet {i}"
+                    );
+                    continue;
+                }
                 assert!(packet.buffer[..icv_at] == plain[i][..icv_at], "{transform} packet {i}");
             }
         }

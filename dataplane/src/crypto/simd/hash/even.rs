@@ -19,7 +19,7 @@ const ICV_MAX: usize = 32;
 /// Messages of as many blocks, each in a lane.
 pub(super) struct Group<'g, 'a> {
     packets: &'g [Packet<'a>],
-    /// As many as an algorithm's lanes, or as it takes together.
+    /// One for each lane.
     places: &'g [u8],
     /// Blocks that are read where they lie.
     pub(super) whole: usize,
@@ -64,7 +64,7 @@ struct List {
 
 /// Sign or verify every packet that has this integrity.
 pub(super) fn run<A: Algorithm>(task: Task, integrity: Integrity, packets: &mut [Packet<'_>]) {
-    if A::TOGETHER == 0 {
+    if !A::TOGETHER {
         let some = packets.iter_mut().filter(|packet| packet.mac.integrity == integrity);
         return lanes::run::<A>(task, some);
     }
@@ -81,19 +81,13 @@ pub(super) fn run<A: Algorithm>(task: Task, integrity: Integrity, packets: &mut 
         }
         if let Some(list) = waiting.add::<A>(blocks::<A>(packet), place) {
             // SAFETY: `covers` found AVX2.
-            unsafe { together::<A>(task, list.blocks, packets, &list.places[..A::TOGETHER], &mut scratch) };
+            unsafe {
+                together::<A>(task, list.blocks, packets, &list.places[..A::LANES * A::GROUPS], &mut scratch)
+            };
         }
     }
-    for List { blocks, count, places } in waiting.lists.drain(..) {
-        let (group, rest) = places[..count].split_at(match count >= A::LANES * A::GROUPS {
-            true => A::LANES * A::GROUPS,
-            false => 0,
-        });
-        if !group.is_empty() {
-            // SAFETY: as above.
-            unsafe { together::<A>(task, blocks, packets, group, &mut scratch) };
-        }
-        rest.iter().for_each(|place| waiting.alone |= 1 << place);
+    for List { count, places, .. } in waiting.lists.drain(..) {
+        places[..count].iter().for_each(|place| waiting.alone |= 1 << place);
     }
     if waiting.alone != 0 {
         let alone = packets.iter_mut().enumerate().filter(|(place, _)| waiting.alone >> place & 1 != 0);
@@ -123,7 +117,7 @@ impl Waiting {
         }
         let list = self.lists.get_mut(usize::from(*list) - 1)?;
         list.places[list.count % LANES_MAX] = place as u8;
-        list.count = (list.count + 1) % A::TOGETHER;
+        list.count = (list.count + 1) % (A::LANES * A::GROUPS);
         (list.count == 0).then_some(list)
     }
 }

@@ -5,8 +5,8 @@
 //! vector unit, each of which begins one `sha1rnds4` in four cycles: what the compiler makes of the same operations takes
 //! a sixth longer.
 //!
-//! No register of 256 bits here: where the upper half of any is not zero, these instructions, which know 128 bits alone, cost
-//! hundreds of cycles on some CPUs (Zen 3). So nothing here is compiled for AVX.
+//! No register of 256 bits here: each change from instructions of 256 bits to these, which know 128 bits alone, costs hundreds
+//! of cycles on some CPUs (Zen 3). So nothing here is compiled for AVX.
 
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
@@ -100,7 +100,7 @@ impl<H: Hash> Algorithm for Ni<H> {
     const WORD: usize = 4;
     const LANES: usize = LANES;
     const GROUPS: usize = 1;
-    const TOGETHER: usize = LANES;
+    const TOGETHER: bool = true;
     const BLOCK: usize = 64;
     const DIGEST_WORDS: usize = H::DIGEST_WORDS;
     const BIG_ENDIAN: bool = true;
@@ -162,19 +162,19 @@ unsafe fn together<H: Hash>(group: &mut Group<'_, '_>) {
     let order = order::<H>();
     let mut lanes = [[_mm_setzero_si128(); 2]; LANES];
     let mut next = [std::ptr::null(); LANES];
+    let mut tails = [std::ptr::null_mut::<u8>(); LANES];
     let mut outer = [group.lane(0).0; LANES];
     for n in 0..LANES {
         let (key, first) = group.lane(n);
         (outer[n], next[n]) = (key, first);
+        tails[n] = group.scratch.tails[n].blocks();
         // SAFETY: the instructions are there.
         lanes[n] = unsafe { H::begin(load(&key.inner)) };
     }
     for pass in 0..3 {
         let (steps, as_is) = [(group.whole, false), (group.tail_blocks, false), (1, true)][pass];
         if pass > 0 {
-            for n in 0..LANES {
-                next[n] = group.scratch.tails[n].blocks().cast_const();
-            }
+            next = tails.map(<*mut u8>::cast_const);
         }
         if pass == 2 {
             let padding = const { padding(4 * H::DIGEST_WORDS) }.as_ptr().cast::<__m128i>();
@@ -184,7 +184,7 @@ unsafe fn together<H: Hash>(group: &mut Group<'_, '_>) {
                 pad[quarter] = _mm_shuffle_epi8(unsafe { _mm_loadu_si128(padding.add(quarter)) }, order);
             }
             for n in 0..LANES {
-                let tail = group.scratch.tails[n].blocks().cast::<__m128i>();
+                let tail = tails[n].cast::<__m128i>();
                 // SAFETY: the instructions are there; a block of a tail. The words themselves, not their bytes.
                 unsafe {
                     let [low, high] = H::words(lanes[n]);

@@ -35,8 +35,8 @@ pub(super) trait Algorithm {
     /// registers of them, each with `steps` blocks to be read.
     unsafe fn blocks(states: &mut [State], next: &mut [*const u8], steps: usize);
 
-    /// So many messages of as many blocks go through [`Self::together`] at once, or as many as there are lanes; 0: never.
-    const TOGETHER: usize;
+    /// Whether messages of as many blocks, one for each lane, go through [`Self::together`].
+    const TOGETHER: bool;
 
     /// In all lanes of all groups: the digest becomes that of HMAC's outer hash, begun with `keys`. Only for
     /// [`Self::together`] as it is here.
@@ -48,8 +48,8 @@ pub(super) trait Algorithm {
     /// The HMACs of a group.
     ///
     /// # Safety
-    /// The CPU has the instructions of the lanes; the group has `TOGETHER` lanes or `GROUPS` times `LANES`, each of them
-    /// as many blocks as it says and a tail with as many. It writes as many digests.
+    /// The CPU has the instructions of the lanes; the group has `GROUPS` times `LANES` lanes, each of them as many blocks as
+    /// it says and a tail with as many. It writes as many digests.
     unsafe fn together(group: &mut Group<'_, '_>)
     where
         Self: Sized,

@@ -31,7 +31,7 @@ impl<V: Words> Algorithm for Md5<V> {
     const WORD: usize = 4;
     const LANES: usize = V::LANES;
     const GROUPS: usize = 2;
-    const TOGETHER: usize = 2 * V::LANES;
+    const TOGETHER: bool = true;
     const BLOCK: usize = 64;
     const DIGEST_WORDS: usize = 4;
     const BIG_ENDIAN: bool = false;

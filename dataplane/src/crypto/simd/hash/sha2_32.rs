@@ -40,7 +40,7 @@ impl<V: Words> Algorithm for Sha256<V> {
     const WORD: usize = 4;
     const LANES: usize = V::LANES;
     const GROUPS: usize = 1;
-    const TOGETHER: usize = V::LANES;
+    const TOGETHER: bool = true;
     const BLOCK: usize = 64;
     const DIGEST_WORDS: usize = 8;
     const BIG_ENDIAN: bool = true;

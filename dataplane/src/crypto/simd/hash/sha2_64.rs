@@ -61,7 +61,7 @@ pub(super) struct Sha512;
 impl Algorithm for Sha512 {
     const WORD: usize = 8;
     const LANES: usize = 8;
-    const TOGETHER: usize = 0;
+    const TOGETHER: bool = false;
     const GROUPS: usize = 1;
     const BLOCK: usize = 128;
     const DIGEST_WORDS: usize = 8;
@@ -88,7 +88,7 @@ pub(super) struct Sha384;
 impl Algorithm for Sha384 {
     const WORD: usize = 8;
     const LANES: usize = 8;
-    const TOGETHER: usize = 0;
+    const TOGETHER: bool = false;
     const GROUPS: usize = 1;
     const BLOCK: usize = 128;
     const DIGEST_WORDS: usize = 6;

@@ -17,7 +17,7 @@ impl<const DIGEST: usize> Algorithm for Four<DIGEST> {
     const WORD: usize = 8;
     const LANES: usize = LANES;
     const GROUPS: usize = 1;
-    const TOGETHER: usize = LANES;
+    const TOGETHER: bool = true;
     const BLOCK: usize = 128;
     const DIGEST_WORDS: usize = DIGEST;
     const BIG_ENDIAN: bool = true;

@@ -58,8 +58,8 @@ impl Tail {
         // behind it, which end in the 16 bytes behind the second block at the most; the end of a block.
         unsafe {
             let from = authed.as_ptr().add(last).cast::<__m128i>();
-            let end = self.blocks().add(rest);
-            let to = std::ptr::from_mut(self).cast::<u8>().add(BLOCK_MAX - A::BLOCK + rest).cast::<__m128i>();
+            let end = std::ptr::from_mut(self).cast::<u8>().add(BLOCK_MAX + rest);
+            let to = end.sub(A::BLOCK).cast::<__m128i>();
             for n in 0..A::BLOCK / 16 {
                 _mm_storeu_si128(to.add(n), _mm_loadu_si128(from.add(n)));
             }
