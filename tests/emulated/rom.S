@@ -42,7 +42,7 @@ protected:
     wrmsr
     mov     %cr0, %eax
     and     $0x9ffffff3, %eax       # neither CD, NW, EM nor TS
-    or      $0x80000022, %eax       # PG, NE, MP
+    or      $0x80010022, %eax       # PG, WP (nothing leaves ring 0), NE, MP
     mov     %eax, %cr0
     ljmpl   $24, $0x4000000
     .align 16
