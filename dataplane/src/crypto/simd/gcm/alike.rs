@@ -11,7 +11,7 @@ use super::super::super::Job;
 use super::super::wide::{Kernel, Wide};
 use super::key::{self, GcmKey, load};
 use super::sums::Sums;
-use super::{BACKWARDS, WOVEN, Weave, first_order, gcm_key, high_sequence, rounds};
+use super::{BACKWARDS, WOVEN, Weave, first_order, gcm_key, high_sequence, lows, rounds};
 
 /// Where packets of `R` registers are that have one length and, if their SAs have ESN, all of them, and one high half of
 /// sequence numbers.
@@ -35,7 +35,8 @@ pub(super) trait Packets<'a> {
 pub(super) struct Flow<'s, 'a, const MANY: bool> {
     /// The first one's.
     pub(super) key: &'a GcmKey,
-    pub(super) jobs: &'s mut [Job<'a>],
+    /// All jobs, which are this one's alone. No reference to all of them is made: packets' `verified` are written later.
+    pub(super) jobs: *mut Job<'a>,
     pub(super) list: &'s [u8],
 }
 
@@ -50,19 +51,19 @@ impl<'a, const MANY: bool> Packets<'a> for Flow<'_, 'a, MANY> {
     #[inline(always)]
     unsafe fn packet(&mut self, n: usize) -> (&'a GcmKey, *mut u8, *mut bool) {
         // SAFETY: the caller's; a list has numbers of jobs alone.
-        let job = unsafe {
-            let job = usize::from(*self.list.get_unchecked(n));
-            self.jobs.get_unchecked_mut(job)
-        };
-        let key = if MANY { gcm_key(job).unwrap_or(self.key) } else { self.key };
-        (key, job.bytes.as_mut_ptr(), &mut job.verified)
+        unsafe {
+            let job = self.jobs.add(usize::from(*self.list.get_unchecked(n)));
+            let key = if MANY { gcm_key(&*job).unwrap_or(self.key) } else { self.key };
+            (key, (*job).bytes.as_mut_ptr(), &raw mut (*job).verified)
+        }
     }
 
     #[inline(always)]
     fn prefetch(&self, n: usize, blocks: usize) {
         if MANY
             && let Some(n) = self.list.get(n)
-            && let Some(key) = gcm_key(&self.jobs[usize::from(*n)])
+            // SAFETY: a list has numbers of jobs alone.
+            && let Some(key) = gcm_key(unsafe { &*self.jobs.add(usize::from(*n)) })
         {
             key.prefetch_blocks(blocks, self.key.rounds > 10);
         }
@@ -70,7 +71,8 @@ impl<'a, const MANY: bool> Packets<'a> for Flow<'_, 'a, MANY> {
 
     #[inline(always)]
     fn common(&self) -> (usize, u32) {
-        let first = &self.jobs[usize::from(self.list[0])];
+        // SAFETY: a list has numbers of jobs alone.
+        let first = unsafe { &*self.jobs.add(usize::from(self.list[0])) };
         (first.bytes.len() - 16, if self.key.esn == 1 { first.seq_hi } else { 0 })
     }
 }
@@ -437,16 +439,6 @@ impl<V: Wide, const R: usize> Common<V, R> {
             }
         }
     }
-}
-
-/// The key stream's first blocks, which mask the tags.
-#[inline(always)]
-fn lows<V: Wide, const N: usize, const R: usize>(stream: &[[V; R]; N]) -> [__m128i; N] {
-    let mut lows = [V::zero().low(); N];
-    for p in 0..N {
-        lows[p] = stream[p][0].low();
-    }
-    lows
 }
 
 /// Packets whose registers are hashed, one or a few at a time.

@@ -32,7 +32,7 @@ pub(in super::super::super) struct GcmKey {
     pub(super) salt: u128,
     first_round_key: u128,
     /// What counters 1, 2, … add to the state after the first round. The last are only read. For the widest registers.
-    states: Box<[u128]>,
+    states: Box<[Line]>,
     /// H to the hundredth, and so on down to H. Windows may run over the end, with blocks that are zero.
     powers: [u128; POWERS],
     /// What the length of the additional data is for GHASH, in the order of the tag.
@@ -44,8 +44,13 @@ pub(in super::super::super) struct GcmKey {
     round_keys: [u128; ROUND_KEYS_MAX],
 }
 
-/// What a short packet needs begins a line, and keys one behind the other, as an allocator lays them, do not all fall into
-/// the same few sets of the caches: with what it adds they are an odd number of lines.
+/// Four blocks that no load of a register finds in two lines.
+#[derive(Clone)]
+#[repr(align(64))]
+struct Line([u128; 4]);
+
+/// What a short packet needs begins a line. A key is an even number of lines: where an allocator adds one, keys one behind
+/// the other are an odd number apart, and do not all fall into the same few sets of the caches.
 const _: () = assert!((size_of::<GcmKey>() / 64).is_multiple_of(2));
 const _: () = assert!((std::mem::offset_of!(GcmKey, powers) + 16 * (POWERS - 7)).is_multiple_of(64));
 
@@ -67,7 +72,7 @@ impl Drop for GcmKey {
         self.powers.zeroize();
         self.aad_len.zeroize();
         self.round_keys.zeroize();
-        self.states.zeroize();
+        self.states.iter_mut().for_each(|line| line.0.zeroize());
     }
 }
 
@@ -82,11 +87,11 @@ impl GcmKey {
         round_keys[0] ^= salt;
         // Tests have stand-ins for the widest registers.
         let widest = cfg!(test) || cpu::level() == cpu::Level::Avx512;
-        let states = if widest { POWERS + SPARE } else { 0 };
+        let states = if widest { (POWERS + SPARE) / 4 } else { 0 };
         let mut made = Self {
             salt,
             first_round_key,
-            states: vec![0; states].into_boxed_slice(),
+            states: vec![Line([0; 4]); states].into_boxed_slice(),
             powers: [0; POWERS],
             aad_len: 0,
             rounds: aes.rounds as u64,
@@ -145,9 +150,9 @@ impl GcmKey {
             let (key, zero) = (self.first_round_key::<V>(), V::zero());
             return counters::<V>(n).xor(key).aes(zero).xor(key.aes(zero));
         }
-        debug_assert!(n + V::BLOCKS <= self.states.len());
+        debug_assert!(n + V::BLOCKS <= 4 * self.states.len());
         // SAFETY: within the table, which keys have where there are such registers.
-        unsafe { V::load(self.states.as_ptr().add(n).cast()) }
+        unsafe { V::load(self.states.as_ptr().cast::<u128>().add(n).cast()) }
     }
 
     /// What the block of lengths adds to a tag, of a text of so many bits.
@@ -211,9 +216,23 @@ impl GcmKey {
         prefetch_lines::<6, _>(&self.powers[POWERS - 7]);
     }
 
-    /// Fetch what a packet of so many blocks needs, eight at most. `larger`: a key of more than 128 bits.
+    /// Fetch where the table of first rounds is, for registers that read it.
+    #[inline(always)]
+    pub(super) fn prefetch_table<V: Wide>(&self) {
+        if V::BLOCKS >= 4 {
+            prefetch(&self.states);
+        }
+    }
+
+    /// Fetch what a packet of so many blocks needs, 16 at most. `larger`: a key of more than 128 bits.
     #[inline(always)]
     pub(super) fn prefetch_blocks(&self, blocks: usize, larger: bool) {
+        if blocks > 14 {
+            prefetch_line::<0, _>(&self.powers[POWERS - 19]);
+        }
+        if blocks > 10 {
+            prefetch_line::<0, _>(&self.powers[POWERS - 15]);
+        }
         if blocks > 6 {
             prefetch_line::<0, _>(&self.powers[POWERS - 11]);
         }
@@ -277,10 +296,10 @@ impl Kernel for Raise<'_> {
             key.powers[n] = power;
             power = product(power, h);
         }
-        for n in 0..key.states.len() {
+        for n in 0..4 * key.states.len() {
             let counter = (n as u128 + 1).swap_bytes();
             // SAFETY: within `Wide::call`.
-            key.states[n] = number(unsafe {
+            key.states[n / 4].0[n % 4] = number(unsafe {
                 let block = _mm_xor_si128(load(&counter), load(&key.first_round_key));
                 _mm_xor_si128(_mm_aesenc_si128(block, _mm_setzero_si128()), first)
             });

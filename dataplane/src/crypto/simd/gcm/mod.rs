@@ -76,7 +76,7 @@ impl<const SEAL: bool> Kernel for Batch<'_, '_, SEAL> {
             unsafe {
                 match one_length::<V, SEAL>(jobs) {
                     Some(Alikeness { key, registers, one_key }) => {
-                        let list = &ALL[..jobs.len()];
+                        let (list, jobs) = (&ALL[..jobs.len()], jobs.as_mut_ptr());
                         match one_key {
                             true => alike::<V, SEAL, _>(registers, Flow::<false> { key, jobs, list }),
                             false => alike::<V, SEAL, _>(registers, Flow::<true> { key, jobs, list }),
@@ -204,6 +204,7 @@ unsafe fn sort<V: Wide, const SEAL: bool>(jobs: &mut [Job<'_>]) {
             let n = u32::trailing_zeros(flows) as usize;
             flows &= flows - 1;
             let (registers, list, key) = (n % SHORT + 1, &sorted.lists[n], sorted.packets[0].key);
+            let jobs = jobs.as_mut_ptr();
             match sorted.many_keys {
                 true => alike::<V, SEAL, _>(registers, Flow::<true> { key, jobs, list }),
                 false => alike::<V, SEAL, _>(registers, Flow::<false> { key, jobs, list }),
@@ -279,6 +280,16 @@ fn high_sequence(seq_hi: u32) -> __m128i {
 #[inline(always)]
 fn first_order(key: &GcmKey) -> &'static [u8; 64] {
     &FIRST[key.esn as usize & 1]
+}
+
+/// The key stream's first blocks, which mask the tags.
+#[inline(always)]
+fn lows<V: Wide, const N: usize, const R: usize>(stream: &[[V; R]; N]) -> [__m128i; N] {
+    let mut lows = [V::zero().low(); N];
+    for p in 0..N {
+        lows[p] = stream[p][0].low();
+    }
+    lows
 }
 
 /// The sums and the tags' masks of some packets are known: add the lengths and settle all of them.

@@ -5,9 +5,9 @@
 use std::arch::x86_64::*;
 
 use super::super::wide::{Kernel, Wide};
-use super::key::{GcmKey, POWERS};
+use super::key::GcmKey;
 use super::sums::Sums;
-use super::{BACKWARDS, List, Packet, Sorted, WOVEN, Weave, finish, rounds};
+use super::{BACKWARDS, List, Packet, SHORT, Sorted, WOVEN, Weave, finish, lows, rounds};
 
 /// All short packets of `R` registers, whose keys have as many rounds.
 ///
@@ -17,13 +17,15 @@ use super::{BACKWARDS, List, Packet, Sorted, WOVEN, Weave, finish, rounds};
 pub(super) unsafe fn run<V: Wide, const R: usize, const SEAL: bool>(sorted: &Sorted<'_>, list: usize) {
     if !sorted.lists[list].is_empty() {
         // SAFETY: the caller's.
-        unsafe { V::call(Short::<R, SEAL> { sorted, list: &sorted.lists[list] }) };
+        unsafe { V::call(Short::<R, SEAL> { sorted, list: &sorted.lists[list], larger: list >= SHORT }) };
     }
 }
 
 struct Short<'s, 'a, const R: usize, const SEAL: bool> {
     sorted: &'s Sorted<'a>,
     list: &'s List,
+    /// Whether the keys are of more than 128 bits.
+    larger: bool,
 }
 
 impl<const R: usize, const SEAL: bool> Kernel for Short<'_, '_, R, SEAL> {
@@ -99,7 +101,9 @@ impl<'s, 'a, const R: usize, const SEAL: bool> Short<'s, 'a, R, SEAL> {
     fn prefetch<V: Wide, const N: usize>(&self, n: usize) {
         if self.sorted.many_keys && n + N + AHEAD <= self.list.len() {
             for p in n..n + N {
-                self.packet(p + AHEAD).key.prefetch_blocks(V::BLOCKS * R, false);
+                let key = self.packet(p + AHEAD).key;
+                key.prefetch_table::<V>();
+                key.prefetch_blocks(V::BLOCKS * R, self.larger);
             }
         }
     }
@@ -107,12 +111,6 @@ impl<'s, 'a, const R: usize, const SEAL: bool> Short<'s, 'a, R, SEAL> {
 
 /// How many packets before its turn a key is fetched.
 const AHEAD: usize = 4;
-
-/// Where the powers of a packet begin.
-#[inline(always)]
-fn origin(packet: &Packet<'_>) -> usize {
-    POWERS - 1 - packet.len().div_ceil(16)
-}
 
 /// The states of all counters after the first round.
 #[inline(always)]
@@ -206,16 +204,6 @@ unsafe fn write<'s, 'a, V: Wide, const N: usize, const R: usize>(
     Written { masks: lows(stream), packets, last }
 }
 
-/// The key stream's first blocks, which mask the tags.
-#[inline(always)]
-fn lows<V: Wide, const N: usize, const R: usize>(stream: &[[V; R]; N]) -> [__m128i; N] {
-    let mut lows = [V::zero().low(); N];
-    for p in 0..N {
-        lows[p] = stream[p][0].low();
-    }
-    lows
-}
-
 #[inline(always)]
 fn keys<'a, const N: usize>(packets: &[&Packet<'a>; N]) -> [&'a GcmKey; N] {
     packets.map(|packet| packet.key)
@@ -254,7 +242,7 @@ impl<V: Wide, const N: usize, const R: usize> Weave for Hashing<'_, '_, '_, V, N
                     _ => sent.order(V::load(BACKWARDS.as_ptr())),
                 }
             };
-            self.sums[p].add(blocks, packet.key.powers(origin(packet) + V::BLOCKS * r));
+            self.sums[p].add(blocks, packet.key.powers(GcmKey::origin(packet.len()) + V::BLOCKS * r));
         }
     }
 }
