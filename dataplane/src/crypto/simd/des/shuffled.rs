@@ -4,6 +4,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
+use super::super::pin::align_frame;
 use super::kernel::{Blocks, RoundKeys};
 use super::placement::{BACK, BOXES, CROSSES, INTO, Nibbles, TAPS, Taps};
 use super::tables::Table;
@@ -202,6 +203,7 @@ pub(super) fn fill(planes: &mut [[Table; 8]], lanes: &[&[[u8; 8]]]) {
 /// Encrypt or decrypt 32 blocks, as the order of the round keys says.
 #[target_feature(enable = "avx2")]
 pub(super) fn crypt(blocks: &mut Blocks, keys: &impl RoundKeys) {
+    align_frame();
     let mut rows = slice(blocks);
     turn(&mut rows);
     let (mut right, mut left) = ([_mm256_setzero_si256(); 4], [_mm256_setzero_si256(); 4]);

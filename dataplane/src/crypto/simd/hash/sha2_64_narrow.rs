@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::super::pin::align_frame;
 use super::State;
 use super::even::Group;
 use super::lanes::Algorithm;
@@ -225,6 +226,7 @@ unsafe fn write<const DIGEST: usize, const HALVES: usize>(rows: &[__m256i; 8], t
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn hash(rows: &mut [__m256i; 8], next: &mut [*const u8; LANES], steps: usize) {
+    align_frame();
     let order = order();
     for _ in 0..steps {
         let mut w = [_mm256_setzero_si256(); 16];

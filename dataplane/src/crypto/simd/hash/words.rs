@@ -6,6 +6,7 @@
 
 use std::arch::x86_64::*;
 
+use super::super::pin::align_frame;
 use super::transpose;
 
 /// What runs over words.
@@ -71,6 +72,7 @@ macro_rules! call {
         unsafe fn call<B: Body>(body: B) {
             #[target_feature(enable = $features)]
             fn inner<B: Body>(body: B) {
+                align_frame();
                 // SAFETY: this is `call`.
                 unsafe { body.run::<$width>() };
             }
