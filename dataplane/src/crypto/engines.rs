@@ -185,7 +185,7 @@ const LIBRARY_OVER_SCALAR: [(Transform, [f32; 4]); 14] = [
 /// The engines for a transform, best first; the first that covers it on this CPU is taken. `simd` comes first wherever it
 /// has kernels: in bursts of 64 it is ahead of the others or as fast in every transform, direction and size, with AVX-512
 /// and without (results/engines, results/engines-avx2). A packet alone is another matter, because one lane does the work of
-/// several: an HMAC with NULL or AES-CBC then takes up to 1.5 times as long as by `library`, encryption with DES 2.3 times
+/// several: an HMAC with NULL or AES-CBC then takes up to 1.5 times as long as by `library`, encryption with DES 2.7 times
 /// as long as by `scalar`.
 fn best(transform: Transform) -> &'static [EngineId] {
     let row = LIBRARY_OVER_SCALAR.iter().find(|(t, _)| *t == transform);
